@@ -1,0 +1,1 @@
+"""Speaks to the outside: channels and ERPs. Owns connections, the inbox and the job ledger."""

@@ -1,0 +1,331 @@
+"""The job ledger: the queue in the database.
+
+Constraints that fight each other: a job must not be lost (so it is a row, written with the change that calls for
+it), not be done twice (unique key; a lease token checked on every write-back; an uncertain write is looked up before
+it is repeated), not wait for a dead worker (leases expire within seconds), and cost little (jobs are claimed and
+finished in batches, one statement each).
+
+The claim is raw SQL because it must be one statement: `UPDATE … WHERE id IN (SELECT … FOR UPDATE SKIP LOCKED)
+RETURNING`. SQLite's immediate transactions need no lock clause.
+"""
+
+import json
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection as database
+from django.db import transaction
+from django.db.models import Count, F, Min, Q
+from django.utils import timezone
+
+from connectors import hints
+from connectors.failures import Category, Failure, LeaseLost, NotYet
+from connectors.models import Connection, Job
+
+# A dead worker's jobs come back after this; longer than any one call (`http.TOTAL_SECONDS`) with margin.
+LEASE = timedelta(seconds=18)
+# Doubling from here, with full jitter; the ceiling keeps an order from waiting longer than that after an outage ends.
+FIRST_WAIT = timedelta(seconds=4)
+LONGEST_WAIT = timedelta(minutes=10)
+# About three days at the ceiling: then a person sees it. Seconds-long hiccups are over long before.
+LAST_TRY = 440
+# A bug of ours will not go away by trying: a few times in case it was the moment.
+LAST_TRY_OF_BUGS = 4
+# A job that keeps killing its worker ends like any other.
+LAST_LOST = 8
+OPEN = (Job.State.READY, Job.State.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job to be: what, about what, for which order."""
+
+    connection_id: int
+    operation: str
+    key: str
+    order_id: int | None = None
+    priority: int = 0
+    input: dict[str, Any] = field(default_factory=dict)
+    due_at: datetime | None = None
+
+
+def ask(steps: Sequence[Step], now: datetime | None = None) -> None:
+    """Each step is due now. A new one becomes a job; a finished one runs again; one that runs now runs once more
+    after it; one that waits for its next try is brought forward. A refused one waits for its person.
+
+    One statement, inside the caller's transaction: a change and the work it calls for commit together.
+    """
+    now = now or timezone.now()
+    jobs = {
+        (step.connection_id, step.operation, step.key): Job(
+            connection_id=step.connection_id,
+            operation=step.operation,
+            key=step.key,
+            order_id=step.order_id,
+            priority=step.priority,
+            input=step.input,
+            due_at=step.due_at or now,
+            asked_at=now,
+        )
+        for step in steps
+    }
+    if not jobs:
+        return
+    table = Job._meta.db_table
+    ordered = [jobs[key] for key in sorted(jobs)]
+    columns = (
+        "connection_id", "operation", "key", "order_id", "priority", "input", "due_at", "asked_at", "state",
+        "created_at", "attempts", "absences", "uncertain", "lease", "category", "code", "error",
+    )  # fmt: skip
+    rows: list[Any] = []
+    for job in ordered:
+        rows += [
+            job.connection_id, job.operation, job.key, job.order_id, job.priority, json.dumps(job.input), job.due_at,
+            now, Job.State.READY.value, now, 0, 0, False, "", "", "", "",
+        ]  # fmt: skip
+    values = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * len(ordered))
+    statement = f"""
+        INSERT INTO {table} ({", ".join(columns)}) VALUES {values}
+        ON CONFLICT (connection_id, operation, key) DO UPDATE SET
+            asked_at = excluded.asked_at,
+            input = excluded.input,
+            priority = excluded.priority,
+            order_id = COALESCE(excluded.order_id, {table}.order_id),
+            state = CASE WHEN {table}.state = 'done' THEN 'ready' ELSE {table}.state END,
+            attempts = CASE WHEN {table}.state = 'done' THEN 0 ELSE {table}.attempts END,
+            due_at = CASE WHEN {table}.state IN ('done', 'ready') THEN excluded.due_at ELSE {table}.due_at END
+        WHERE {table}.state NOT IN ('refused', 'closed')
+    """  # noqa: S608 - names of our own columns; every value is a parameter
+    with database.cursor() as cursor:
+        cursor.execute(statement, rows)
+    hints.give(job.connection_id for job in ordered if job.due_at <= now)
+
+
+# --- Claim -----------------------------------------------------------------------------------------------------
+
+
+def claim(
+    connection: Connection,
+    limit: int,
+    *,
+    parallel: int = 0,
+    operations: Sequence[str] = (),
+    now: datetime | None = None,
+) -> list[Job]:
+    """At most `limit` due jobs of the connection, by priority, leased to the caller. The attempt is counted here,
+    before the work: a job that kills its worker comes to its end like any other.
+
+    `parallel`: none while that many workers are at it already. `operations`: those that rest are left out.
+    """
+    now = now or timezone.now()
+    lease = uuid.uuid4().hex
+    table = Job._meta.db_table
+    lock = "FOR UPDATE SKIP LOCKED" if database.features.has_select_for_update_skip_locked else ""
+    rest, rest_values = "", list[Any]()
+    if operations:
+        rest = f"AND operation NOT IN ({', '.join(['%s'] * len(operations))})"
+        rest_values = list(operations)
+    crowd, crowd_values = "", list[Any]()
+    if parallel:
+        crowd = f"""AND (SELECT COUNT(DISTINCT lease) FROM {table}
+                    WHERE connection_id = %s AND state = 'running' AND lease_until > %s) < %s"""  # noqa: S608
+        crowd_values = [connection.pk, now, parallel]
+    # The common table is evaluated once; a plain subquery with a lock may be run again by the planner.
+    statement = f"""
+        WITH picked AS (
+            SELECT id FROM {table}
+            WHERE connection_id = %s AND state IN ('ready', 'unknown') AND due_at <= %s {rest} {crowd}
+            ORDER BY priority DESC, due_at LIMIT %s {lock})
+        UPDATE {table} SET
+            lease = %s, lease_until = %s, claimed_at = %s, attempts = attempts + 1, state = 'running'
+        WHERE id IN (SELECT id FROM picked)
+        RETURNING id
+    """  # noqa: S608
+    values: list[Any] = [connection.pk, now, *rest_values, *crowd_values, limit, lease, now + LEASE, now]
+    with database.cursor() as cursor:
+        cursor.execute(statement, values)
+        ids = [row[0] for row in cursor.fetchall()]
+    if not ids:
+        return []
+    jobs = list(Job.objects.filter(pk__in=ids, lease=lease).select_related("order"))
+    return sorted(jobs, key=lambda job: (-job.priority, job.due_at))
+
+
+@dataclass
+class Lease:
+    """What a worker holds: the jobs of one claim that it has not finished yet."""
+
+    token: str
+    until: datetime
+    lost: bool = False
+
+    def alive(self, seconds: float) -> None:
+        """Makes sure that the lease outlasts the next `seconds`, extending it if need be.
+
+        Called before every call to the outside, so that no write is sent by a worker whose job is another's.
+        """
+        now = timezone.now()
+        if not self.lost and now + timedelta(seconds=seconds) < self.until:
+            return
+        until = now + LEASE
+        held = Job.objects.filter(lease=self.token, state=Job.State.RUNNING).update(lease_until=until)
+        if self.lost or not held:
+            self.lost = True
+            raise LeaseLost
+        self.until = until
+
+
+# --- Outcomes --------------------------------------------------------------------------------------------------
+
+
+def done(job: Job, *, again_at: datetime | None = None) -> bool:
+    """Finished; or due again at `again_at`, or at once when it was asked for while it ran. False: lease lost."""
+    return bool(finish_all([job], again_at=again_at))
+
+
+def finish_all(jobs: Iterable[Job], *, again_at: datetime | None = None) -> int:
+    """Marks jobs of one lease done, in one statement. Returns how many still were the caller's."""
+    jobs = list(jobs)
+    if not jobs:
+        return 0
+    now = timezone.now()
+    held = Job.objects.filter(pk__in=[job.pk for job in jobs], lease=jobs[0].lease, state=Job.State.RUNNING)
+    cleared = {
+        "lease": "", "lease_until": None, "category": "", "code": "", "error": "", "failed_since": None,
+        "uncertain": False, "absences": 0,
+    }  # fmt: skip
+    if again_at is not None:
+        return held.update(state=Job.State.READY, due_at=again_at, attempts=0, finished_at=now, **cleared)
+    asked_meanwhile = held.filter(asked_at__gt=F("claimed_at"))
+    again = asked_meanwhile.update(state=Job.State.READY, due_at=now, attempts=0, **cleared) if _any_asked(jobs) else 0
+    return again + held.update(state=Job.State.DONE, finished_at=now, **cleared)
+
+
+def _any_asked(jobs: list[Job]) -> bool:
+    """Only reads may be asked for again; for the others the extra statement is saved."""
+    return any(job.operation in REPEATABLE for job in jobs)
+
+
+# Operations that follow a document and so run whenever it changes.
+REPEATABLE = frozenset({"fetch", "read_erp", "cancel_erp"})
+
+
+def back(job: Job, due_at: datetime, *, count: bool = False) -> bool:
+    """Not now: the job goes back with a due time. `count=False` takes the attempt back that the claim counted."""
+    changes: dict[str, Any] = {"lease": "", "lease_until": None, "due_at": due_at}
+    if not count:
+        changes["attempts"] = max(job.attempts - 1, 0)
+    state = Job.State.UNKNOWN if job.uncertain else Job.State.READY
+    return bool(Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.RUNNING).update(state=state, **changes))
+
+
+def fail(job: Job, failure: Failure, *, settle: float = 0, now: datetime | None = None) -> Job.State | None:
+    """Records a failure and decides what comes next. Returns the job's new state, or None if the lease was lost.
+
+    `settle`: seconds the service may need to commit an uncertain write, before a search for it proves anything.
+    """
+    now = now or timezone.now()
+    state, due_at, attempts = _next(job, failure, settle, now)
+    changed = Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.RUNNING).update(
+        state=state,
+        due_at=due_at,
+        attempts=attempts,
+        lease="",
+        lease_until=None,
+        category=failure.category.value,
+        code=failure.code[:80],
+        uncertain=failure.uncertain or job.uncertain,
+        absences=0 if failure.uncertain else job.absences,
+        error=str(failure)[:2000],
+        failed_since=job.failed_since or now,
+    )
+    return state if changed else None
+
+
+def _next(job: Job, failure: Failure, settle: float, now: datetime) -> tuple[Job.State, datetime, int]:
+    uncertain = failure.uncertain or job.uncertain
+    waiting = Job.State.UNKNOWN if uncertain else Job.State.READY
+    if isinstance(failure, NotYet) or failure.category in (Category.RATE_LIMITED, Category.AUTH):
+        # Throttled or signed out is not failed: no attempt is burnt.
+        due_at = failure.retry_at or now + FIRST_WAIT
+        return waiting, due_at, max(job.attempts - 1, 0)
+    last = {Category.TRANSIENT: LAST_TRY, Category.BUG: LAST_TRY_OF_BUGS}.get(failure.category, 1)
+    if job.attempts >= last and not failure.uncertain:
+        return Job.State.REFUSED, now, job.attempts
+    if failure.uncertain:
+        return waiting, now + timedelta(seconds=settle), job.attempts
+    return waiting, failure.retry_at or now + wait(job.attempts), job.attempts
+
+
+def wait(attempts: int) -> timedelta:
+    """Full jitter: anything between a second and the exponential value, so that nothing comes back in step."""
+    ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(attempts - 1, 16) if attempts else FIRST_WAIT)
+    return timedelta(seconds=random.uniform(1, ceiling.total_seconds()))
+
+
+def absent(job: Job, settle: float) -> bool:
+    """A search for an uncertain write found nothing. True: that is believed (the second time in a row); otherwise the
+    job has gone back to be searched for once more, since the service may still have been committing.
+    """
+    if job.absences:
+        return True
+    due_at = timezone.now() + timedelta(seconds=settle)
+    Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.RUNNING).update(
+        state=Job.State.UNKNOWN, absences=1, due_at=due_at, lease="", lease_until=None, attempts=F("attempts") - 1
+    )
+    return False
+
+
+# --- Recovery --------------------------------------------------------------------------------------------------
+
+
+def recover(now: datetime | None = None) -> int:
+    """Jobs whose worker is gone. A write may have reached the outside: its outcome is unknown and is looked up.
+    A job that lost its worker too often goes to a person.
+    """
+    now = now or timezone.now()
+    gone = Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now)
+    poisonous = gone.filter(attempts__gte=LAST_LOST, category="lost").update(
+        state=Job.State.REFUSED, lease="", lease_until=None, error="The worker died each time it ran this.", code="lost"
+    )
+    cleared = {"lease": "", "lease_until": None, "due_at": now, "category": "lost"}
+    writes = gone.filter(operation__in=LOOKED_UP).update(state=Job.State.UNKNOWN, uncertain=True, absences=0, **cleared)
+    reads = gone.update(state=Job.State.READY, **cleared)
+    return poisonous + writes + reads
+
+
+# Operations that create something outside and are looked up there after an uncertain end. The others either read,
+# or ask the service what it has before they write.
+LOOKED_UP = frozenset({"export"})
+
+
+def give_back(lease: str) -> int:
+    """Graceful stop: what was claimed but not begun is another worker's at once."""
+    return Job.objects.filter(lease=lease, state=Job.State.RUNNING).update(
+        state=Job.State.READY, lease="", lease_until=None, attempts=F("attempts") - 1
+    )
+
+
+def due(now: datetime | None = None) -> list[int]:
+    """Connections that have something due, those with the most urgent first."""
+    now = now or timezone.now()
+    return list(
+        Job.objects.filter(state__in=OPEN, due_at__lte=now, connection__state=Connection.State.ACTIVE)
+        .filter(Q(connection__rest_until=None) | Q(connection__rest_until__lte=now))
+        .values_list("connection_id")
+        .annotate(oldest=Min("due_at"), waiting=Count("id"))
+        .order_by("oldest")
+        .values_list("connection_id", flat=True)
+    )
+
+
+@transaction.atomic
+def wake(connection_id: int, keys: Sequence[str]) -> int:
+    """Jobs that wait for something which has just happened are due now (a `NotYet` whose reason may be gone)."""
+    return Job.objects.filter(
+        connection_id=connection_id, key__in=keys, state=Job.State.READY, due_at__gt=timezone.now()
+    ).update(due_at=timezone.now())

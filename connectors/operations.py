@@ -1,0 +1,260 @@
+"""What the ledger's jobs do. Each runs to its end: calls the outside, records what came of it, finishes its job.
+
+Every operation looks at the facts first, since they may have changed while it waited; every one can run twice.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from connectors import arrivals, intake, ledger, planning, sales
+from connectors.contract import Change, ErpOrder, Outcome, Receipt, Reference, ShipmentRef, Window
+from connectors.failures import Category, Failure, LeaseLost, Refusal
+from connectors.ledger import Step
+from connectors.models import Backfill, InboxEntry, Job, Link
+from connectors.work import Desk, Operation
+from orders import doors
+from orders.export import to_document
+from orders.models import Answer, Invoice, Order, Shipment
+from orders.vocabulary import OrderStatus, Source
+
+# An open ERP order that is not moving is looked at ever more rarely: its age over this.
+WATCH_SHARE = 8
+LONGEST_WATCH = timedelta(hours=6)
+
+
+def _finish(job: Job, again_at: datetime | None = None) -> None:
+    if not ledger.done(job, again_at=again_at):
+        raise LeaseLost
+
+
+# --- Reading -------------------------------------------------------------------------------------------------------
+
+
+def fetch(desk: Desk, job: Job) -> None:
+    """Everything about one sale, from the channel."""
+    entry = _fetched(desk, job)
+    if entry is not None:
+        intake.read(desk.connection, [entry])
+    _finish(job)
+
+
+def read_erp(desk: Desk, job: Job) -> None:
+    """Everything about one ERP order; read again later for as long as something is still expected of it."""
+    entry = _fetched(desk, job)
+    link = sales.read(desk.connection, entry) if entry is not None else None
+    if link is None:
+        link = Link.objects.filter(connection=desk.connection, external_id=job.key).first()
+    _finish(job, again_at=_next_watch(desk, link))
+
+
+def _fetched(desk: Desk, job: Job) -> InboxEntry | None:
+    """The fetched document's inbox row; None when it is byte for byte what was read before."""
+    announced = InboxEntry.objects.filter(pk=job.input.get("entry")).first() if job.input.get("entry") else None
+    hint = bytes(announced.body) if announced else b""
+    body = desk.adapter.fetch(job.key, hint)
+    rows = intake.store(desk.connection, [Change(job.key, body)], "fetch")
+    return rows[0] if rows else None
+
+
+def _next_watch(desk: Desk, link: Link | None) -> datetime | None:
+    seconds = desk.service.watch_seconds
+    if seconds is None or link is None or link.complete or link.cancelled:
+        return None
+    age = timezone.now() - link.created_at
+    return timezone.now() + min(max(timedelta(seconds=seconds), age / WATCH_SHARE), LONGEST_WATCH)
+
+
+def backfill(desk: Desk, job: Job) -> None:
+    """One page of a period; the next page is the same job again, behind everything more urgent."""
+    row = Backfill.objects.get(pk=job.input["backfill"])
+    if row.finished_at:
+        return _finish(job)
+    page = desk.adapter.changes(row.cursor, Window(row.since, row.until))
+    new = arrivals.arrived(desk.connection, page.changes, "backfill", priority=planning.BACKFILL_PRIORITY)
+    row.cursor, row.pages = page.cursor, row.pages + 1
+    row.found, row.new = row.found + len(page.changes), row.new + new
+    row.finished_at = None if page.more else timezone.now()
+    row.save(update_fields=["cursor", "pages", "found", "new", "finished_at"])
+    return _finish(job, again_at=timezone.now() if page.more else None)
+
+
+# --- The ERP -------------------------------------------------------------------------------------------------------
+
+
+def export(desk: Desk, job: Job) -> None:
+    """Creates the order in the ERP, once. An uncertain earlier try is looked up before anything is sent."""
+    order = _order(job)
+    if Link.objects.filter(order=order, connection=desk.connection).exists():
+        return _finish(job)
+    if job.uncertain:
+        found = _look_up(desk, job, order)
+        if found is not None:
+            return _exported(desk, job, order, found, adopted=True)
+        if not ledger.absent(job, desk.service.settle_seconds):
+            return None
+        Job.objects.filter(pk=job.pk, lease=job.lease).update(uncertain=False, absences=0)
+        job.uncertain, job.absences = False, 0
+    if not planning.may_export(order):
+        return _finish(job)
+    created = desk.adapter.create(to_document(order), reference_of(order))
+    return _exported(desk, job, order, created)
+
+
+def _look_up(desk: Desk, job: Job, order: Order) -> ErpOrder | None:
+    """The live order that the ERP has under our reference; None when there is none, or only cancelled ones."""
+    live = [found for found in desk.adapter.find(reference_of(order)) if not found.cancelled]
+    return live[0] if live else None
+
+
+def reference_of(order: Order) -> Reference:
+    return Reference(
+        number=order.external_id,
+        channel=order.channel_id,
+        channel_kind=order.channel.kind,
+        channel_label=order.channel.name,
+        hub_key=sales.hub_key(order),
+    )
+
+
+def _exported(desk: Desk, job: Job, order: Order, erp_order: ErpOrder, *, adopted: bool = False) -> None:
+    with transaction.atomic():
+        # The fact is recorded even if another worker has the job by now: the ERP's order exists.
+        sales.attach(
+            desk.connection,
+            order,
+            erp_order.external_id,
+            number=erp_order.number,
+            total=erp_order.total,
+            adopted=adopted,
+        )
+        if (seconds := desk.service.watch_seconds) is not None:
+            due_at = timezone.now() + timedelta(seconds=seconds)
+            ledger.ask([Step(desk.connection.pk, "read_erp", erp_order.external_id, order.pk, due_at=due_at)])
+        held = ledger.done(job)
+    if not held:
+        raise LeaseLost
+
+
+def cancel_erp(desk: Desk, job: Job) -> None:
+    """The sale was cancelled at the channel after it had gone to the ERP."""
+    order = _order(job)
+    link = Link.objects.filter(order=order, connection=desk.connection, cancelled=False).first()
+    if link is None or order.status != OrderStatus.CANCELLED:
+        return _finish(job)
+    if order.invoiced_at is not None:
+        raise Refusal(
+            "The sale was cancelled after its invoice was issued. Cancel the invoice in the ERP within the legal "
+            "window, or register a return, then mark this as handled.",
+            code="cancelled_after_invoice",
+        )
+    receipt = desk.adapter.cancel(link.external_id)
+    with transaction.atomic():
+        Link.objects.filter(pk=link.pk).update(cancelled=True, complete=True)
+        doors.append(order, "cancelled_in_erp", Source.HUB, {"number": link.number, "message": receipt.message})
+        _finish(job)
+    return None
+
+
+# --- The channel ---------------------------------------------------------------------------------------------------
+
+
+def send_invoice(desk: Desk, job: Job) -> None:
+    invoice = Invoice.objects.select_related("order__channel").get(pk=_id(job))
+    order = invoice.order
+    if invoice.cancelled or invoice.answer in (Answer.ACCEPTED, Answer.NOT_NEEDED):
+        return _finish(job)
+    shipment = _shipment_for(order, invoice.shipment_reference)
+    receipt = desk.adapter.send_invoice(to_document(order), doors.invoice_document(invoice), shipment)
+    return _answered(desk, job, invoice, receipt)
+
+
+def send_dispatch(desk: Desk, job: Job) -> None:
+    shipment = Shipment.objects.select_related("order__channel").get(pk=_id(job))
+    if shipment.answer in (Answer.ACCEPTED, Answer.NOT_NEEDED):
+        return _finish(job)
+    receipt = desk.adapter.send_dispatch(to_document(shipment.order), _parcel(shipment))
+    return _answered(desk, job, shipment, receipt)
+
+
+def send_delivery(desk: Desk, job: Job) -> None:
+    shipment = Shipment.objects.select_related("order__channel").get(pk=_id(job))
+    receipt = desk.adapter.send_delivery(to_document(shipment.order), _parcel(shipment))
+    with transaction.atomic():
+        doors.append(shipment.order, "delivery_sent", Source.HUB, {"message": receipt.message})
+        _finish(job)
+
+
+def _answered(desk: Desk, job: Job, subject: Invoice | Shipment, receipt: Receipt) -> None:
+    answer = Answer.NOT_NEEDED if receipt.outcome is Outcome.NOT_NEEDED else Answer.ACCEPTED
+    with transaction.atomic():
+        doors.record_answer(subject, answer, receipt.message)
+        planning.tell_channel(subject.order)
+        _finish(job)
+
+
+def _parcel(shipment: Shipment) -> ShipmentRef:
+    """The channel's own shipment with what the ERP knows of it."""
+    return ShipmentRef(
+        external_id=_channel_shipment(shipment.order, shipment.external_id),
+        carrier=shipment.carrier,
+        service=shipment.service,
+        tracking_code=shipment.tracking_code,
+        tracking_url=shipment.tracking_url,
+        shipped_at=shipment.shipped_at,
+        delivered_at=shipment.delivered_at,
+    )
+
+
+def _shipment_for(order: Order, reference: str) -> ShipmentRef:
+    return ShipmentRef(external_id=_channel_shipment(order, reference))
+
+
+def _channel_shipment(order: Order, preferred: str) -> str:
+    """The channel's id of the parcel: the one named, else the only live one."""
+    ids = [
+        shipment.external_id
+        for shipment in Shipment.objects.filter(order=order, source=Source.CHANNEL).order_by("pk")
+        if shipment.status != "cancelled"
+    ]
+    if preferred in ids:
+        return preferred
+    return ids[0] if ids else ""
+
+
+def _order(job: Job) -> Order:
+    if job.order_id is None:
+        raise Failure(Category.BUG, f"Job {job} names no order.")
+    return Order.objects.select_related("channel", "seller").get(pk=job.order_id)
+
+
+def _id(job: Job) -> int:
+    return int(job.key.split(":")[1])
+
+
+def refused(job: Job, failure: Failure) -> None:
+    """A job has come to its end without success: said on the order and on the thing it was about."""
+    if job.order is None:
+        return
+    doors.append(job.order, "job_failed", Source.HUB, {"operation": job.operation, "message": str(failure)[:500]})
+    subject: Invoice | Shipment | None = None
+    if job.operation == "send_invoice":
+        subject = Invoice.objects.filter(pk=_id(job)).first()
+    elif job.operation in ("send_dispatch", "send_delivery"):
+        subject = Shipment.objects.filter(pk=_id(job)).first()
+    if subject is not None:
+        doors.record_answer(subject, Answer.REFUSED, str(failure)[:2000])
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "fetch": fetch,
+    "read_erp": read_erp,
+    "backfill": backfill,
+    "export": export,
+    "cancel_erp": cancel_erp,
+    "send_invoice": send_invoice,
+    "send_dispatch": send_dispatch,
+    "send_delivery": send_delivery,
+}

@@ -1,0 +1,103 @@
+"""Asks a connection what is new. The due-queue is the connection's own row: next poll, cursor, lease."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from connectors import arrivals, health, ledger
+from connectors.contract import Page
+from connectors.failures import Category, Failure
+from connectors.models import Connection
+from connectors.work import Desk
+
+log = logging.getLogger(__name__)
+
+# A poller that died is replaced after this; a page takes far less.
+LEASE = timedelta(seconds=45)
+# Then the rest waits for the next turn, at once: other connections poll too.
+SLICE_SECONDS = 10.0
+
+
+def claim(connection_id: int) -> Connection | None:
+    """The connection, if it is due and nobody else polls it: decided by one conditional update."""
+    now = timezone.now()
+    free = Q(poll_lease_until=None) | Q(poll_lease_until__lt=now)
+    taken = Connection.objects.filter(
+        free, pk=connection_id, state=Connection.State.ACTIVE, next_poll_at__lte=now
+    ).update(poll_lease_until=now + LEASE)
+    if not taken:
+        return None
+    return Connection.objects.select_related("channel", "seller").get(pk=connection_id)
+
+
+def poll(connection_id: int, stopping: Callable[[], bool]) -> int:
+    """Reads page after page until nothing is left or the slice is over. Returns how many documents were new.
+
+    The cursor is kept after a page is stored, never before: a death in between repeats a page, and loses none.
+    """
+    connection = claim(connection_id)
+    if connection is None:
+        return 0
+    desk = Desk(connection)
+    found = new = 0
+    pause = timedelta(seconds=float(connection.settings.get("poll_seconds") or desk.service.poll_seconds))
+    outcome: dict[str, Any] = {}
+    try:
+        more, ends = True, time.monotonic() + SLICE_SECONDS
+        while more and not stopping() and time.monotonic() < ends:
+            page = _page(desk)
+            new += arrivals.arrived(connection, page.changes, "poll")
+            found, more = found + len(page.changes), page.more
+            connection.cursor = page.cursor
+            Connection.objects.filter(pk=connection.pk).update(
+                cursor=page.cursor, poll_lease_until=timezone.now() + LEASE
+            )
+        outcome = _went_well(connection, found, new, more, pause)
+    except Failure as failure:
+        outcome = _went_wrong(connection, failure, pause)
+    except Exception as error:  # noqa: BLE001 - a poll that dies silently is the worst failure of all
+        log.exception("poll of connection %s failed", connection.pk)
+        outcome = _went_wrong(connection, Failure(Category.BUG, f"{type(error).__name__}: {error}"[:500]), pause)
+    finally:
+        desk.close()
+        Connection.objects.filter(pk=connection.pk).update(poll_lease_until=None, **outcome)
+    return new
+
+
+def _page(desk: Desk) -> Page:
+    desk.purse.begun = False
+    page: Page = desk.adapter.changes(desk.connection.cursor)
+    desk.save_exchanges()
+    return page
+
+
+def _went_well(connection: Connection, found: int, new: int, more: bool, pause: timedelta) -> dict[str, Any]:
+    health.went_well(connection)
+    now = timezone.now()
+    return {
+        "next_poll_at": now if more else now + pause,
+        "poll_failures": 0,
+        "last_poll_at": now,
+        "last_poll_ok_at": now,
+        "last_poll_found": found,
+        "last_poll_new": new,
+        "last_error": "",
+    }
+
+
+def _went_wrong(connection: Connection, failure: Failure, pause: timedelta) -> dict[str, Any]:
+    health.went_wrong(connection, failure)
+    now = timezone.now()
+    wait = failure.retry_at or now + min(ledger.wait(connection.poll_failures + 1), max(pause, ledger.FIRST_WAIT))
+    throttled = failure.category is Category.RATE_LIMITED
+    return {
+        "next_poll_at": wait,
+        "poll_failures": connection.poll_failures + (not throttled),
+        "last_poll_at": now,
+        "last_error": "" if throttled else str(failure)[:500],
+    }

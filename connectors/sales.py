@@ -1,0 +1,126 @@
+"""What the ERP knows of a sale, brought home: its state, its NF-e, its dispatch."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from connectors import intake, planning
+from connectors.contract import SaleState
+from connectors.failures import Failure, Refusal
+from connectors.models import Connection, InboxEntry, Link
+from orders import doors
+from orders.models import Order
+from orders.vocabulary import Source
+
+
+def read(connection: Connection, entry: InboxEntry) -> Link | None:
+    """Interprets one stored ERP document and applies it. A bad one becomes a visible row."""
+    try:
+        state = intake.interpret(connection.kind, bytes(entry.body), connection.settings)
+        if not isinstance(state, SaleState):
+            raise Refusal("is no ERP order", path="$")
+        link = apply(connection, state)
+    except Failure as failure:
+        intake.reject(entry, failure)
+        return None
+    InboxEntry.objects.filter(pk=entry.pk).update(
+        state=InboxEntry.State.READ if link else InboxEntry.State.IGNORED,
+        read_at=timezone.now(),
+        order_id=link.order_id if link else None,
+        error="",
+        error_path="",
+    )
+    return link
+
+
+@transaction.atomic
+def apply(connection: Connection, state: SaleState) -> Link | None:
+    """Facts of the ERP become facts of the order; None where the ERP's order is none of ours."""
+    link = _link_of(connection, state)
+    if link is None:
+        return None
+    order = link.order
+    _refresh(link, state)
+    for invoice in state.invoices:
+        try:
+            doors.record_invoice(order, invoice, source=Source.ERP, seller_tax_ids=connection.seller.tax_ids)
+        except doors.InvoiceRefused:
+            # Kept on the order with its reason; a person decides.
+            continue
+    for dispatch in state.dispatches:
+        doors.record_dispatch(order, dispatch, source=Source.ERP)
+    planning.tell_channel(order)
+    return link
+
+
+def _link_of(connection: Connection, state: SaleState) -> Link | None:
+    links = Link.objects.select_related("order", "connection")
+    link = links.filter(connection=connection, external_id=state.external_id).first()
+    if link is not None or not state.hub_key or state.cancelled:
+        return link
+    # The ERP's order carries our key but the link was lost (a crash between the answer and the record).
+    order = order_of(state.hub_key)
+    if order is None or order.seller_id != connection.seller_id:
+        return None
+    adopted, _made = attach(connection, order, state.external_id, number=state.number, adopted=True)
+    return adopted if adopted.external_id == state.external_id else None
+
+
+def order_of(hub_key: str) -> Order | None:
+    """The order a hub key names; see `reference_of`."""
+    _hub, _, rest = hub_key.partition(":")
+    channel, _, external_id = rest.partition(":")
+    if not channel.isdigit():
+        return None
+    return Order.objects.filter(channel_id=int(channel), external_id=external_id).first()
+
+
+def hub_key(order: Order) -> str:
+    return f"entreposto:{order.channel_id}:{order.external_id}"
+
+
+def attach(
+    connection: Connection,
+    order: Order,
+    external_id: str,
+    *,
+    number: str = "",
+    total: Any = None,
+    adopted: bool = False,
+) -> tuple[Link, bool]:
+    """Ties the order to the ERP's. The first tie wins; (link, whether it is this one and new)."""
+    try:
+        with transaction.atomic():
+            link, made = Link.objects.get_or_create(
+                order=order,
+                connection=connection,
+                defaults={"external_id": external_id, "number": number, "total": total, "adopted": adopted},
+            )
+    except IntegrityError:
+        raise Refusal(
+            f"The ERP's order {number or external_id} already belongs to another order of this hub.",
+            code="linked_elsewhere",
+        ) from None
+    if made:
+        doors.mark_exported(order, number=number or external_id, erp_label=connection.name)
+    return link, made
+
+
+def _refresh(link: Link, state: SaleState) -> None:
+    news: dict[str, Any] = {
+        "raw_status": state.raw_status[:120],
+        "cancelled": state.cancelled,
+        "complete": state.complete,
+        "attention": state.attention,
+        "read_at": timezone.now(),
+    }
+    if state.number:
+        news["number"] = state.number
+    if state.total is not None:
+        news["total"] = state.total
+    if state.cancelled and not link.cancelled:
+        doors.append(link.order, "erp_cancelled", Source.ERP, {"number": link.number or link.external_id})
+    for name, value in news.items():
+        setattr(link, name, value)
+    link.save(update_fields=list(news))

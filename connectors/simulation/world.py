@@ -1,0 +1,63 @@
+"""A whole simulated world for one seller: two marketplaces, one ERP, the warehouse behind it; and the connections
+to them. The demo, the embedded hub, the tests and the benchmarks all start from here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors import actions, registry
+from connectors.contract import Role
+from connectors.models import Connection
+from connectors.simulation.server import Simulator, SimulatorServer
+from hub.models import Seller
+
+CHANNELS = ("mercado_livre", "amazon")
+ERP = "bling"
+# Ports of the embedded hub's simulators: fixed, so that a second start finds its connections again.
+FIRST_PORT = 8101
+
+
+@dataclass
+class World:
+    servers: dict[str, SimulatorServer]
+
+    def simulator(self, kind: str) -> Any:
+        return self.servers[kind].simulator
+
+    def stop(self) -> None:
+        for server in self.servers.values():
+            server.stop()
+
+
+def start(
+    kinds: tuple[str, ...] = (*CHANNELS, ERP), *, fixed_ports: bool = False, options: Mapping[str, Any] | None = None
+) -> World:
+    """Starts the simulators of these services. `options[kind]` go to the simulator's constructor."""
+    servers = {}
+    for place, kind in enumerate(kinds):
+        simulator: Simulator = registry.load(registry.service(kind).simulator)(**(options or {}).get(kind, {}))
+        servers[kind] = SimulatorServer(simulator, FIRST_PORT + place if fixed_ports else 0).start()
+    return World(servers)
+
+
+def connect(world: World, seller: Seller, *, pushes_to: str = "", **settings: Any) -> dict[str, Connection]:
+    """One connection to each simulator. `pushes_to` is the hub's own address, for simulators that push.
+
+    `settings` are added to every connection's (`poll_seconds`, `calls_per_second`, …).
+    """
+    connections = {}
+    for kind, server in world.servers.items():
+        service = registry.service(kind)
+        simulator: Any = server.simulator
+        chosen = {
+            **simulator.account_settings(),
+            "hosts": dict.fromkeys(service.hosts, server.url),
+            **settings,
+        }
+        label = service.label if service.role is Role.ERP else f"{service.label} {seller.name}"
+        connection = actions.connect(seller, kind, label, chosen, simulator.account_credentials())
+        connections[kind] = connection
+        if pushes_to and hasattr(simulator, "push_url"):
+            simulator.push_url = f"{pushes_to}/push/{kind}/{connection.push_key}/"
+    return connections

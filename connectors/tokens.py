@@ -1,0 +1,74 @@
+"""Access tokens, renewed by one worker at a time.
+
+Several services hand out refresh tokens that work once: two workers that refresh together disconnect the seller. So
+the credential row is locked, read again under the lock, and the new pair is committed before anyone uses it. This
+is the one call that is made inside a transaction; it has a short deadline of its own.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from connectors.failures import Category, Failure
+from connectors.models import Connection, Credential
+from hub import vault
+
+# Renewed this long before they die, so that calls in flight do not fail together.
+MARGIN = timedelta(seconds=90)
+
+Refresh = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""(the vault's content as it is now) -> its new content; one call to the service."""
+
+
+def store(connection: Connection, secrets: Mapping[str, Any]) -> None:
+    Credential.objects.update_or_create(
+        connection=connection,
+        defaults={"sealed": vault.seal(dict(secrets)), "expires_at": expiry(secrets)},
+    )
+
+
+def secrets_of(connection: Connection) -> dict[str, Any]:
+    row = Credential.objects.filter(connection=connection).first()
+    return row.open() if row else {}
+
+
+def expiry(secrets: Mapping[str, Any]) -> datetime | None:
+    value = secrets.get("expires_at")
+    return datetime.fromisoformat(value) if isinstance(value, str) and value else None
+
+
+class ConnectionTokens:
+    """`http.Tokens` of one connection."""
+
+    def __init__(self, connection: Connection, secrets: Mapping[str, Any], refresh: Refresh | None) -> None:
+        self.connection = connection
+        self.secrets = secrets
+        self.refresh = refresh
+
+    def current(self) -> str:
+        if self.refresh is not None and _stale(self.secrets):
+            return self.renew(str(self.secrets.get("access_token", "")))
+        return str(self.secrets.get("access_token", ""))
+
+    def renew(self, stale: str) -> str:
+        if self.refresh is None:
+            raise Failure(Category.AUTH, "The service no longer accepts this connection's key.", code="no_refresh")
+        with transaction.atomic():
+            row = Credential.objects.select_for_update().get(connection=self.connection)
+            self.secrets = row.open()
+            # A sibling may have renewed it while this one waited for the lock.
+            if self.secrets.get("access_token") == stale or _stale(self.secrets):
+                self.secrets = self.refresh(self.secrets)
+                row.sealed, row.expires_at = vault.seal(dict(self.secrets)), expiry(self.secrets)
+                row.save(update_fields=["sealed", "expires_at", "changed_at"])
+        return str(self.secrets["access_token"])
+
+
+def _stale(secrets: Mapping[str, Any]) -> bool:
+    if not secrets.get("access_token"):
+        return True
+    dies = expiry(secrets)
+    return dies is not None and dies - MARGIN <= timezone.now()

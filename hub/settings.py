@@ -1,0 +1,293 @@
+"""The one settings module. Embedded by default; `DATABASE_URL` and `REDIS_URL` make it production.
+
+docs/settings.md lists every variable.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from hub.environment import flag, generated_keys, home, words
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+HOME = home()
+
+DATABASE_URL = os.environ.get("DATABASE_URL", "")
+REDIS_URL = os.environ.get("REDIS_URL", "")
+# Embedded: one process, SQLite, no broker. It makes its own keys; a server's keys come from its environment.
+EMBEDDED = not DATABASE_URL
+DEBUG = flag("DEBUG")
+
+_keys = generated_keys(HOME) if EMBEDDED else {}
+
+
+def _required(name: str, how: str) -> str:
+    value = os.environ.get(name) or _keys.get(name, "")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. {how}")
+    return value
+
+
+SECRET_KEY = _required("SECRET_KEY", "Set it to a long random text that stays the same between starts.")
+# Newest first; the others still decrypt. Never derived from SECRET_KEY, so that either can be rotated alone.
+CREDENTIAL_KEYS = [
+    key.strip()
+    for key in _required(
+        "CREDENTIAL_KEYS",
+        "Make one: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+    ).split(",")
+    if key.strip()
+]
+
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]" if EMBEDDED or DEBUG else "")
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+# The address under which channels and people reach this hub: OAuth redirects, push addresses, links in e-mails.
+PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+
+# Loopback addresses are refused for addresses a person typed, unless the simulators are in use.
+SIMULATORS = flag("SIMULATORS", default=EMBEDDED)
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "hub",
+    "orders",
+    "connectors",
+    "monitoring",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "hub.urls"
+WSGI_APPLICATION = "hub.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": dict(
+        dj_database_url.parse(
+            DATABASE_URL or f"sqlite:///{HOME / 'entreposto.sqlite3'}",
+            conn_max_age=int(os.environ.get("CONN_MAX_AGE", "300")),
+            # Without it the first query after a database restart fails.
+            conn_health_checks=True,
+        )
+    )
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Immediate: a reader that becomes a writer would otherwise fail with "database is locked".
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "pt-br"
+LANGUAGES = [("pt-br", "Português (Brasil)"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "hub" / "locale"]
+USE_I18N = True
+USE_TZ = True
+# Stored in UTC; shown in the zone people here live in.
+TIME_ZONE = os.environ.get("TIME_ZONE", "America/Sao_Paulo")
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "hub" / "static"]
+# Finders serve the packages' own files; no build step between a change and the page.
+WHITENOISE_USE_FINDERS = True
+
+LOGIN_URL = "admin:login"
+
+HTTPS = PUBLIC_URL.startswith("https://")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("BEHIND_PROXY") else None
+SECURE_SSL_REDIRECT = HTTPS and not DEBUG
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+# Containers and load balancers probe over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+# A push body larger than this is refused before it is read into memory.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+
+EMAIL_BACKEND = os.environ.get("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "Entreposto <nao-responda@localhost>")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+# The longest task (a drain slice plus one call) stays far below both limits and the visibility time-out.
+TASK_SOFT_LIMIT_SECONDS = 120
+TASK_LIMIT_SECONDS = 150
+VISIBILITY_TIMEOUT_SECONDS = 600
+_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {
+        "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+        # A lost worker's messages are looked for once a second, not once in a hundred.
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+    }
+    if REDIS_URL
+    # The in-process transport looks once a second out of the box.
+    else {"polling_interval": 0.01}
+)
+CELERY: dict[str, Any] = {
+    "broker_url": REDIS_URL or "memory://",
+    "broker_transport_options": _TRANSPORT_OPTIONS,
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "task_ignore_result": True,
+    "task_acks_late": True,
+    # Late acknowledgement alone still loses the task of a killed child; attempts are counted in the ledger.
+    "task_reject_on_worker_lost": True,
+    "worker_prefetch_multiplier": 1,
+    "task_soft_time_limit": TASK_SOFT_LIMIT_SECONDS,
+    "task_time_limit": TASK_LIMIT_SECONDS,
+    "worker_soft_shutdown_timeout": 15,
+    "worker_enable_soft_shutdown_on_idle": True,
+    "worker_max_tasks_per_child": 20_000,
+    "worker_max_memory_per_child": 400_000,
+    # Publishing is a hint: it may fail, but may not hold up the one who gives it.
+    "task_publish_retry": False,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "timezone": "UTC",
+    "task_default_queue": "hub",
+    "worker_send_task_events": False,
+    "worker_hijack_root_logger": False,
+    "beat_schedule": {
+        "dispatch": {"task": "connectors.dispatch", "schedule": 1.0, "options": {"expires": 5}},
+        "recover": {"task": "connectors.recover", "schedule": 5.0, "options": {"expires": 10}},
+        "refresh_tokens": {
+            "task": "connectors.refresh_tokens",
+            "schedule": 60.0,
+            "options": {"expires": 120},
+        },
+        "heartbeat": {"task": "monitoring.heartbeat", "schedule": 15.0, "options": {"expires": 30}},
+        "prune": {"task": "connectors.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+    },
+    "beat_schedule_filename": str(HOME / "beat"),
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {
+        "handlers": ["console"],
+        "level": os.environ.get("LOG_LEVEL", "WARNING" if EMBEDDED else "INFO"),
+    },
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Entreposto",
+    "SITE_HEADER": "Entreposto",
+    "SITE_SYMBOL": "warehouse",
+    "SITE_URL": None,
+    "SHOW_LANGUAGES": True,
+    "SHOW_HISTORY": False,
+    "BORDER_RADIUS": "8px",
+    "DASHBOARD_CALLBACK": "monitoring.pages.overview.fill",
+    "STYLES": [lambda request: static("hub/pages.css")],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .018 180)",
+            "100": "oklch(94.5% .042 181)",
+            "200": "oklch(90% .08 181)",
+            "300": "oklch(84% .11 181)",
+            "400": "oklch(75% .12 182)",
+            "500": "oklch(64% .11 184)",
+            "600": "oklch(52.5% .092 185)",
+            "700": "oklch(45% .08 186)",
+            "800": "oklch(39% .068 187)",
+            "900": "oklch(34% .055 188)",
+            "950": "oklch(25% .042 192)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "items": [
+                    {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
+                    {"title": _("Orders"), "icon": "shopping_cart", "link": reverse_lazy("orders")},
+                    {
+                        "title": _("Failed syncs"),
+                        "icon": "sync_problem",
+                        "link": reverse_lazy("failures"),
+                        "badge": "monitoring.figures.needs_person_badge",
+                    },
+                    {"title": _("Connections"), "icon": "cable", "link": reverse_lazy("connections")},
+                ],
+            },
+            {
+                "title": _("Installation"),
+                "separator": True,
+                "items": [
+                    {
+                        "title": _("People"),
+                        "icon": "group",
+                        "link": reverse_lazy("admin:auth_user_changelist"),
+                        "permission": "monitoring.pages.shell.runs_installation",
+                    },
+                    {
+                        "title": _("Sellers"),
+                        "icon": "storefront",
+                        "link": reverse_lazy("admin:hub_seller_changelist"),
+                        "permission": "monitoring.pages.shell.runs_installation",
+                    },
+                ],
+            },
+        ],
+    },
+}

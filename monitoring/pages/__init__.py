@@ -1,0 +1,1 @@
+"""The pages people work with, one module for each."""

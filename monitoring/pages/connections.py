@@ -1,0 +1,155 @@
+"""Connections: how each is, and what a person may do with it."""
+
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
+
+from connectors import actions
+from connectors.contract import Service
+from connectors.failures import Failure
+from connectors.models import Connection
+from connectors.registry import services
+from hub.tenancy import may_act
+from monitoring import figures
+from monitoring.pages import words
+from monitoring.pages.shell import action, actor, back, carry_out, must_act, one, page, show
+
+
+@page
+def connections(request: HttpRequest) -> HttpResponse:
+    return show(request, "connections.html", _("Connections"), channels=figures.health(request))
+
+
+@page
+def connection(request: HttpRequest, pk: int) -> HttpResponse:
+    found = one(Connection.objects.select_related("seller", "channel"), request, pk)
+    service = services().get(found.kind)
+    health = figures.health(request, Connection.objects.filter(pk=pk))
+    return show(
+        request,
+        "connection.html",
+        found.name,
+        connection=found,
+        health=health[0],
+        channels=health,
+        service=service,
+        flows=[(code, words.operation(code), code in found.paused_flows) for code in words.FLOWS.get(found.role, ())],
+        capabilities=_capabilities(found, service),
+        choices=_choices(found, service),
+        backfills=found.backfills.order_by("-created_at")[:5],
+        period=Period(),
+        calls=found.exchanges.order_by("-started_at")[:20],
+        can_act=may_act(request.user, found.seller),
+        signs_in=bool(service and "consent_url" in service.capabilities),
+    )
+
+
+def _capabilities(found: Connection, service: Service | None) -> list[tuple[str, bool]]:
+    """(sentence, whether it can) for everything a service of this role might do."""
+    able = service.capabilities if service else frozenset()
+    return [(str(words.CAPABILITIES[one]), one in able) for one in words.ROLE_CAPABILITIES.get(found.role, ())]
+
+
+def _choices(found: Connection, service: Service | None) -> list[tuple[str, Any]]:
+    """What was filled in, by its label; secrets are not among the settings."""
+    if service is None:
+        return []
+    return [
+        (field.label, found.settings[field.name])
+        for field in service.fields
+        if not field.secret and found.settings.get(field.name) not in (None, "")
+    ]
+
+
+class Period(forms.Form):
+    since = forms.DateField(label=lazy("from"), widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=lazy("to"), widget=forms.DateInput(attrs={"type": "date"}))
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if "since" in given and "until" in given and given["since"] > given["until"]:
+            raise forms.ValidationError(_("The period ends before it begins."))
+        return given
+
+
+# --- What a person may do ------------------------------------------------------------------------------------------
+
+
+def _deed(request: HttpRequest, pk: int, deed: Callable[[Connection], Any], done: str) -> HttpResponse:
+    found = writable(request, pk)
+    carry_out(request, lambda: deed(found), done)
+    return back(request, reverse("connection", args=[pk]))
+
+
+def writable(request: HttpRequest, pk: int) -> Connection:
+    found = one(Connection.objects.select_related("seller"), request, pk)
+    must_act(request, found.seller)
+    return found
+
+
+def _flow(request: HttpRequest) -> str:
+    flow = request.POST.get("flow", "")
+    return flow if flow in words.OPERATIONS else ""
+
+
+@action
+def pause(request: HttpRequest, pk: int) -> HttpResponse:
+    return _deed(request, pk, lambda found: actions.pause(found, actor(request), _flow(request)), _("Paused."))
+
+
+@action
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    return _deed(request, pk, lambda found: actions.resume(found, actor(request), _flow(request)), _("It runs again."))
+
+
+@action
+def sync_now(request: HttpRequest, pk: int) -> HttpResponse:
+    return _deed(request, pk, actions.sync_now, _("It looks for news now."))
+
+
+@action
+def fetch_one(request: HttpRequest, pk: int) -> HttpResponse:
+    number = request.POST.get("number", "").strip()[:200]
+    if not number:
+        messages.error(request, _("Which order? Type its number."))
+        return back(request, reverse("connection", args=[pk]))
+    said = _("Order %(number)s is being read.") % {"number": number}
+    return _deed(request, pk, lambda found: actions.fetch_one(found, number, actor(request)), said)
+
+
+@action
+def backfill(request: HttpRequest, pk: int) -> HttpResponse:
+    form = Period(request.POST)
+    if not form.is_valid():
+        writable(request, pk)
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+        return back(request, reverse("connection", args=[pk]))
+    since, until = _midnight(form.cleaned_data["since"]), _midnight(form.cleaned_data["until"]) + timedelta(days=1)
+    said = _("The period is read again, behind today's orders.")
+    return _deed(request, pk, lambda found: actions.backfill(found, since, until, actor(request)), said)
+
+
+def _midnight(day: Any) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+@action
+def check(request: HttpRequest, pk: int) -> HttpResponse:
+    found = writable(request, pk)
+    try:
+        works, said = actions.check(found)
+    except Failure as failure:
+        works, said = False, str(failure)
+    if works:
+        messages.success(request, _("It works: %(answer)s") % {"answer": said or found.name})
+    else:
+        messages.error(request, _("It does not work: %(answer)s") % {"answer": words.stored(said)})
+    return back(request, reverse("connection", args=[pk]))

@@ -1,0 +1,112 @@
+"""What every page shares: who may open it, the frame around it, and only this person's rows."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from connectors.failures import Failure
+from hub.models import Seller
+from hub.tenancy import may_act, sellers_of, visible
+
+T = TypeVar("T", bound=Model)
+View = Callable[..., HttpResponseBase]
+
+
+def _signed_in(view: View) -> View:
+    @wraps(view)
+    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not admin.site.has_permission(request):
+            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+        return view(request, *args, **kwargs)
+
+    return inner
+
+
+def page(view: View) -> View:
+    """A page to look at."""
+    return never_cache(require_safe(_signed_in(view)))
+
+
+def form_page(view: View) -> View:
+    """A page with a form that is sent to itself."""
+    return never_cache(_signed_in(view))
+
+
+def action(view: View) -> View:
+    """Something that changes: by POST alone, with its CSRF token."""
+    return never_cache(require_POST(_signed_in(view)))
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in; `_signed_in` has seen to it that somebody is."""
+    return cast(User, request.user)
+
+
+def actor(request: HttpRequest) -> str:
+    return person(request).get_username()
+
+
+def seller_ids(request: HttpRequest) -> list[int]:
+    """Asked once per request. Plain ids let the database walk its index where a sub-query makes it sort."""
+    known: list[int] | None = getattr(request, "_seller_ids", None)
+    if known is None:
+        known = list(sellers_of(request.user).values_list("pk", flat=True))
+        request._seller_ids = known  # type: ignore[attr-defined]
+    return known
+
+
+def mine(rows: QuerySet[T], request: HttpRequest, path: str = "seller") -> QuerySet[T]:
+    """`hub.tenancy.visible` with this request's ids; `path` leads from the row to its seller."""
+    return rows.filter(**{f"{path}_id__in": seller_ids(request)})
+
+
+def one(rows: QuerySet[T], request: HttpRequest, pk: int, path: str = "seller") -> T:
+    """This row, or 404 for everybody it does not belong to: a stranger does not learn that it exists."""
+    return get_object_or_404(visible(rows, request.user, path), pk=pk)
+
+
+def must_act(request: HttpRequest, seller: Seller) -> None:
+    if not may_act(request.user, seller):
+        raise PermissionDenied
+
+
+def show(request: HttpRequest, template: str, title: Any, **context: Any) -> TemplateResponse:
+    frame = {**admin.site.each_context(request), "title": title, **context}
+    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    return TemplateResponse(request, f"monitoring/{template}", frame)
+
+
+def back(request: HttpRequest, otherwise: str) -> HttpResponseRedirect:
+    """To where the person came from (`next`), if that is one of our own pages."""
+    target = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure()):
+        return HttpResponseRedirect(target)
+    return HttpResponseRedirect(otherwise)
+
+
+def carry_out(request: HttpRequest, deed: Callable[[], Any], done: Any) -> Any:
+    """Does it and says so; a failure becomes its own sentence on the next page. Returns what the deed returned."""
+    try:
+        result = deed()
+    except Failure as failure:
+        messages.error(request, str(failure))
+        return None
+    messages.success(request, done)
+    return result
+
+
+def runs_installation(request: HttpRequest) -> bool:
+    return person(request).is_superuser

@@ -1,0 +1,254 @@
+"""Plain words for what the database says in codes. Nothing on a page is a raw code."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_noop, ngettext
+
+from connectors.contract import Capability
+from connectors.failures import Category
+from connectors.models import Connection, InboxEntry, Job, Link
+from connectors.registry import services
+from orders.models import Order
+from orders.vocabulary import Hold, OrderStatus
+
+TONES = {
+    OrderStatus.PENDING: "grey",
+    OrderStatus.APPROVED: "blue",
+    OrderStatus.INVOICED: "violet",
+    OrderStatus.SHIPPED: "amber",
+    OrderStatus.DELIVERED: "green",
+    OrderStatus.CANCELLED: "grey",
+    OrderStatus.RETURNED: "red",
+    Connection.State.NEW: "grey",
+    Connection.State.ACTIVE: "green",
+    Connection.State.PAUSED: "amber",
+    Connection.State.SIGN_IN: "red",
+    Job.State.READY: "blue",
+    Job.State.RUNNING: "blue",
+    Job.State.UNKNOWN: "amber",
+    Job.State.DONE: "green",
+    Job.State.REFUSED: "red",
+    Job.State.CLOSED: "grey",
+    InboxEntry.State.REJECTED: "red",
+    InboxEntry.State.WAITING: "blue",
+}
+
+OPERATIONS = {
+    "poll": lazy("Look for new orders"),
+    "fetch": lazy("Read the order from the channel"),
+    "export": lazy("Create the order in the ERP"),
+    "cancel_erp": lazy("Cancel the order in the ERP"),
+    "read_erp": lazy("Read the order from the ERP"),
+    "send_invoice": lazy("Send the invoice to the channel"),
+    "send_dispatch": lazy("Tell the channel that it was shipped"),
+    "send_delivery": lazy("Tell the channel that it was delivered"),
+    "cancel": lazy("Cancel the order in the channel"),
+    "label": lazy("Get the shipping label"),
+    "backfill": lazy("Read a period again"),
+}
+# Those a person may let rest one by one, by the connection's role.
+FLOWS = {
+    "channel": ("poll", "send_invoice", "send_dispatch", "send_delivery"),
+    "erp": ("poll", "export", "cancel_erp"),
+}
+
+CATEGORIES = {
+    Category.TRANSIENT: lazy("The service is failing or away. We keep trying by ourselves."),
+    Category.RATE_LIMITED: lazy("The service's limit of calls is used up. We go on when it lets us."),
+    Category.AUTH: lazy("The service no longer accepts the sign-in. Sign in again; then everything goes on by itself."),
+    Category.REJECTED: lazy("The service refused the data. Correct it there or here, then try again."),
+    Category.BUG: lazy("The hub did not understand the answer. Try again; if it stays, tell whoever runs the hub."),
+    "lost": lazy("The work was interrupted and starts again by itself."),
+}
+
+CAPABILITIES = {
+    Capability.CHANGES: lazy("Finds new and changed orders by itself"),
+    Capability.FETCH: lazy("Can read one single order"),
+    Capability.PUSH: lazy("Tells us at once when something changes"),
+    Capability.SEND_INVOICE: lazy("Receives the invoice"),
+    Capability.SEND_DISPATCH: lazy("Learns that an order was shipped, with its tracking code"),
+    Capability.SEND_DELIVERY: lazy("Learns that an order was delivered"),
+    Capability.CANCEL: lazy("Lets us cancel an order"),
+    Capability.LABEL: lazy("Hands out shipping labels"),
+    Capability.FIND: lazy("Can be searched by our order number, so that no order is created twice"),
+    Capability.CREATE: lazy("Takes new orders"),
+    Capability.ITEMS: lazy("Knows its products by SKU"),
+    Capability.CONSENT: lazy("You sign in on the service's own page"),
+    Capability.REFRESH: lazy("The sign-in is renewed by itself"),
+    Capability.CHECK: lazy("The connection can be tested"),
+}
+ROLE_CAPABILITIES = {
+    "channel": (
+        Capability.CHANGES, Capability.FETCH, Capability.PUSH, Capability.SEND_INVOICE, Capability.SEND_DISPATCH,
+        Capability.SEND_DELIVERY, Capability.CANCEL, Capability.LABEL, Capability.CONSENT, Capability.REFRESH,
+        Capability.CHECK,
+    ),
+    "erp": (
+        Capability.CREATE, Capability.FIND, Capability.CHANGES, Capability.FETCH, Capability.PUSH, Capability.CANCEL,
+        Capability.ITEMS, Capability.CONSENT, Capability.REFRESH, Capability.CHECK,
+    ),
+}  # fmt: skip
+
+SOURCES = {
+    "poll": lazy("found by looking"),
+    "push": lazy("announced by the service"),
+    "backfill": lazy("read again on request"),
+    "fetch": lazy("read one by one"),
+    "person": lazy("asked for by a person"),
+}
+
+# The standard sentences of failed calls are stored in English and translated when they are shown.
+STORED = (
+    gettext_noop("The service gave an answer this hub does not expect."),
+    gettext_noop("The service redirects to another address, which is not followed."),
+    gettext_noop("The service refused this request."),
+    gettext_noop("The service is failing at the moment."),
+    gettext_noop("The service no longer accepts this connection's sign-in."),
+    gettext_noop("The service no longer accepts this connection's key."),
+    gettext_noop("The service denies this connection the permission for this."),
+    gettext_noop("The service took too long to read the request."),
+    gettext_noop("The service is not ready for this request."),
+    gettext_noop("The service's limit of calls is used up."),
+    gettext_noop("The service does not offer this."),
+    gettext_noop("This connection's budget of calls is used up for the moment."),
+    gettext_noop("The worker died each time it ran this."),
+    gettext_noop(
+        "The sale was cancelled after its invoice was issued. Cancel the invoice in the ERP within the legal "
+        "window, or register a return, then mark this as handled."
+    ),
+)
+
+REGIONS = {
+    "N": (lazy("North"), ("AC", "AM", "AP", "PA", "RO", "RR", "TO")),
+    "NE": (lazy("Northeast"), ("AL", "BA", "CE", "MA", "PB", "PE", "PI", "RN", "SE")),
+    "CO": (lazy("Central-West"), ("DF", "GO", "MS", "MT")),
+    "SE": (lazy("Southeast"), ("ES", "MG", "RJ", "SP")),
+    "S": (lazy("South"), ("PR", "RS", "SC")),
+}
+STATES = sorted(state for _label, states in REGIONS.values() for state in states)
+
+
+def stored(text: str) -> str:
+    """A sentence as it was stored, in the reader's language where it is one of ours."""
+    return _(text) if text else ""
+
+
+def operation(code: str) -> str:
+    return str(OPERATIONS.get(code) or code.replace("_", " "))
+
+
+def category(code: str) -> str:
+    return str(CATEGORIES.get(code, ""))
+
+
+def hold(code: str) -> str:
+    return str(Hold(code).label) if code in Hold.values else code
+
+
+def service_label(kind: str) -> str:
+    known = services().get(kind)
+    return known.label if known else kind.replace("_", " ").title()
+
+
+def span(delta: timedelta) -> str:
+    """A length of time, in its one largest unit: "3 h", "2 days"."""
+    seconds = int(abs(delta.total_seconds()))
+    if seconds < 60:
+        return _("%(count)s s") % {"count": seconds}
+    if seconds < 3600:
+        return _("%(count)s min") % {"count": seconds // 60}
+    if seconds < 2 * 86400:
+        return _("%(count)s h") % {"count": seconds // 3600}
+    days = seconds // 86400
+    return ngettext("%(count)s day", "%(count)s days", days) % {"count": days}
+
+
+def ago(at: datetime | None) -> str:
+    if at is None:
+        return _("never")
+    delta = timezone.now() - at
+    if delta < timedelta(0):
+        return _("in %(time)s") % {"time": span(delta)}
+    return _("%(time)s ago") % {"time": span(delta)}
+
+
+def countdown(order: Order) -> tuple[str, str]:
+    """(words, tone) for the time left to ship; empty where nothing is left to ship or no deadline is known."""
+    if order.ship_by is None or order.status not in (OrderStatus.APPROVED, OrderStatus.INVOICED):
+        return "", ""
+    left = order.ship_by - timezone.now()
+    if left < timedelta(0):
+        return _("late by %(time)s") % {"time": span(left)}, "red"
+    tone = "amber" if left < timedelta(hours=order.seller.risk_hours) else ""
+    return _("%(time)s left") % {"time": span(left)}, tone
+
+
+# --- Why is it not in the ERP yet? -----------------------------------------------------------------------------
+
+
+def erp_state(
+    order: Order, links: Iterable[Link], exports: Iterable[Job], erps: Iterable[Connection]
+) -> dict[str, Any]:
+    """Where the order stands with the ERP: {"text", "tone", "number"}; a number when it is there."""
+    link = next(iter(links), None)
+    if link is not None:
+        return {"text": _("In the ERP as %(number)s") % {"number": link}, "tone": "green", "number": str(link)}
+    if order.exported_at:
+        return {"text": _("In the ERP"), "tone": "green", "number": ""}
+    text, tone = _why_not(order, next(iter(exports), None), list(erps))
+    return {"text": text, "tone": tone, "number": ""}
+
+
+def _why_not(order: Order, job: Job | None, erps: list[Connection]) -> tuple[str, str]:
+    if order.cancelled_at or order.status == OrderStatus.CANCELLED:
+        return _("Cancelled before it was needed there"), "grey"
+    if order.held and order.active_holds:
+        return _("Held: %(reasons)s") % {"reasons": "; ".join(hold(code) for code in order.active_holds)}, "amber"
+    if order.status == OrderStatus.PENDING:
+        return _("Waits for the payment"), "grey"
+    if job is not None and job.state in (Job.State.REFUSED, Job.State.CLOSED):
+        return _job_state(job)
+    if blocked := _blocked(job.connection if job else None, erps):
+        return blocked, "red"
+    return _job_state(job) if job else (_("Waits for its turn"), "blue")
+
+
+def _blocked(connection: Connection | None, erps: list[Connection]) -> str:
+    if connection is None:
+        if not erps:
+            return _("No ERP is connected yet")
+        connection = next((erp for erp in erps if erp.state == Connection.State.ACTIVE), erps[0])
+    if connection.state != Connection.State.ACTIVE:
+        return _("%(name)s is not running: %(state)s") % {
+            "name": connection.name,
+            "state": connection.get_state_display(),
+        }
+    if "export" in connection.paused_flows:
+        return _("Sending to %(name)s is paused") % {"name": connection.name}
+    if connection.rest_until and connection.rest_until > timezone.now():
+        return _("%(name)s is not answering; next try %(when)s") % {
+            "name": connection.name,
+            "when": ago(connection.rest_until),
+        }
+    return ""
+
+
+def _job_state(job: Job) -> tuple[str, str]:
+    reason = stored(job.error)
+    match job.state:
+        case Job.State.REFUSED:
+            return _("Needs you: %(reason)s") % {"reason": reason}, "red"
+        case Job.State.CLOSED:
+            return _("Handled by hand"), "grey"
+        case Job.State.UNKNOWN:
+            return _("The ERP gave no clear answer; we look there before anything is repeated"), "amber"
+        case Job.State.RUNNING:
+            return _("Being sent now"), "blue"
+        case Job.State.READY if job.error:
+            return _("Next try %(when)s: %(reason)s") % {"when": ago(job.due_at), "reason": reason}, "amber"
+    return _("Waits for its turn"), "blue"

@@ -1,0 +1,1 @@
+"""The canonical order and its lifecycle. Knows no external system."""

@@ -1,0 +1,338 @@
+"""Every way a fact enters an order, besides the channel's documents (`ingest`).
+
+Each door locks the order, may be used again with the same fact without effect, writes the timeline in the same
+transaction and names the source. The order that was passed in holds the new state afterwards.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from orders import invoices, lifecycle
+from orders.documents import DispatchDocument, InvoiceDocument, Milestones, TrackingEventDocument
+from orders.invoices import InvoiceRefused
+from orders.models import Answer, Invoice, Order, OrderEvent, Shipment, TrackingEvent
+from orders.snapshot import settled
+from orders.vocabulary import Hold, ShipmentStatus, Source
+
+__all__ = [
+    "InvoiceRefused",
+    "append",
+    "hold",
+    "invoice_document",
+    "mark_exported",
+    "note",
+    "record_answer",
+    "record_dispatch",
+    "record_invoice",
+    "record_tracking",
+    "release",
+]
+
+
+def _lock(order: Order) -> None:
+    """The row is the caller's until the transaction ends, and `order` shows what it holds now."""
+    order.refresh_from_db(
+        from_queryset=Order.objects.select_related("channel", "seller").select_for_update(of=("self",))
+    )
+
+
+def _advance(order: Order, milestones: Milestones, source: Source, now: datetime) -> list[OrderEvent]:
+    before = [getattr(order, name) for name in lifecycle.COLUMNS]
+    events = lifecycle.advance(order, milestones, source=source, now=now)
+    if before != [getattr(order, name) for name in lifecycle.COLUMNS]:
+        order.save(update_fields=[*lifecycle.COLUMNS, "changed_at"])
+    OrderEvent.objects.bulk_create(events)
+    return events
+
+
+def _assign(row: Invoice | Shipment, columns: dict[str, Any]) -> bool:
+    """Writes what differs; whether anything did."""
+    changed = [name for name, value in columns.items() if getattr(row, name) != value]
+    for name in changed:
+        setattr(row, name, columns[name])
+    if changed:
+        row.save(update_fields=changed)
+    return bool(changed)
+
+
+def append(
+    order: Order,
+    code: str,
+    source: Source,
+    data: dict[str, Any] | None = None,
+    actor: str = "",
+    now: datetime | None = None,
+) -> OrderEvent:
+    """One line of the timeline. Its sentence is in `timeline.SENTENCES`."""
+    event = lifecycle.entry(order, code, source, now or timezone.now(), data or {}, actor)
+    event.save(force_insert=True)
+    return event
+
+
+# --- Invoices
+
+
+def record_invoice(
+    order: Order,
+    document: InvoiceDocument,
+    source: Source = Source.ERP,
+    seller_tax_ids: Sequence[str] | None = None,
+    now: datetime | None = None,
+) -> Invoice | None:
+    """The NF-e, if it is new or something of it is; None if all of it was known.
+
+    `seller_tax_ids`: the CNPJs it may be issued by, by default the seller's; with none, any.
+    Raises `InvoiceRefused`, after the timeline got its line (once for each key and reason).
+    """
+    now = now or timezone.now()
+    tax_ids = order.seller.tax_ids if seller_tax_ids is None else seller_tax_ids
+    try:
+        invoices.check(document, tax_ids)
+        with transaction.atomic():
+            _lock(order)
+            return _record_invoice(order, document, source, now)
+    except InvoiceRefused as refusal:
+        _tell_refusal(order, document, refusal, source, now)
+        raise
+
+
+def _record_invoice(order: Order, document: InvoiceDocument, source: Source, now: datetime) -> Invoice | None:
+    invoice, created = _invoice(order, document)
+    was_cancelled = invoice.cancelled
+    changed = not created and _assign(invoice, _news(invoice, document))
+    number = {"number": invoice.number or invoice.key[25:34].lstrip("0"), "key": invoice.key}
+    if created:
+        append(order, "invoice_received", source, number, now=now)
+    if document.cancelled and (created or not was_cancelled):
+        append(order, "invoice_cancelled", source, number, now=now)
+    if not document.cancelled:
+        _advance(order, Milestones(invoiced_at=document.issued_at or invoice.issued_at or now), source, now)
+    return invoice if created or changed else None
+
+
+def _invoice(order: Order, document: InvoiceDocument) -> tuple[Invoice, bool]:
+    known = Invoice.objects.filter(key=document.key).first()
+    if known is None:
+        try:
+            with transaction.atomic():
+                return _create_invoice(order, document), True
+        except IntegrityError:
+            # Another order's door was quicker with the same key.
+            known = Invoice.objects.get(key=document.key)
+    if known.order_id != order.pk:
+        raise InvoiceRefused(_("The NF-e belongs to another order already."))
+    return known, False
+
+
+def _create_invoice(order: Order, document: InvoiceDocument) -> Invoice:
+    return Invoice.objects.create(
+        order=order,
+        key=document.key,
+        number=document.number,
+        series=document.series,
+        issued_at=document.issued_at,
+        amount=document.amount,
+        cancelled=document.cancelled,
+        sealed_xml=invoices.seal(document.xml),
+        shipment_reference=document.shipment_id,
+    )
+
+
+def _news(invoice: Invoice, document: InvoiceDocument) -> dict[str, Any]:
+    """What the document adds to what is known: an NF-e never changes, it only gets known better, or cancelled."""
+    given: dict[str, Any] = {
+        "number": document.number,
+        "series": document.series,
+        "issued_at": document.issued_at,
+        "amount": document.amount,
+        "shipment_reference": document.shipment_id,
+    }
+    news: dict[str, Any] = {name: value for name, value in given.items() if value and not getattr(invoice, name)}
+    if document.xml and not invoice.sealed_xml:
+        news["sealed_xml"] = invoices.seal(document.xml)
+    if document.cancelled:
+        news["cancelled"] = True
+    return news
+
+
+def _tell_refusal(
+    order: Order, document: InvoiceDocument, refusal: InvoiceRefused, source: Source, now: datetime
+) -> None:
+    data = {"key": document.key, "message": refusal.message}
+    with transaction.atomic():
+        _lock(order)
+        if not OrderEvent.objects.filter(order=order, code="invoice_refused", data=data).exists():
+            append(order, "invoice_refused", source, data, now=now)
+
+
+def invoice_document(invoice: Invoice) -> InvoiceDocument:
+    """The NF-e as it came, its XML byte for byte. Raises `hub.vault.VaultLocked` when its key is gone."""
+    return InvoiceDocument(
+        key=invoice.key,
+        number=invoice.number,
+        series=invoice.series,
+        issued_at=invoice.issued_at,
+        amount=invoice.amount,
+        cancelled=invoice.cancelled,
+        xml=invoices.unseal(invoice.sealed_xml),
+        shipment_id=invoice.shipment_reference,
+    )
+
+
+# --- Parcels
+
+
+@transaction.atomic
+def record_dispatch(
+    order: Order, document: DispatchDocument, source: Source = Source.ERP, now: datetime | None = None
+) -> Shipment:
+    """The parcel as the ERP knows it; later documents fill in what earlier ones left out."""
+    now = now or timezone.now()
+    _lock(order)
+    shipment, created = Shipment.objects.get_or_create(
+        order=order, source=source.value, external_id=document.external_id, defaults=_parcel(document)
+    )
+    given = {name: value for name, value in _parcel(document).items() if value}
+    changed = _assign(shipment, {**given, **settled(shipment, document.shipped_at, document.delivered_at)})
+    if created or changed:
+        code = "dispatched" if created else "dispatch_changed"
+        append(order, code, source, {"carrier": shipment.carrier, "code": shipment.tracking_code}, now=now)
+    _advance(order, Milestones(shipped_at=document.shipped_at, delivered_at=document.delivered_at), source, now)
+    return shipment
+
+
+def _parcel(document: DispatchDocument) -> dict[str, Any]:
+    return {
+        "carrier": document.carrier,
+        "service": document.service,
+        "tracking_code": document.tracking_code,
+        "tracking_url": document.tracking_url,
+    }
+
+
+@transaction.atomic
+def record_tracking(
+    shipment: Shipment,
+    events: Iterable[TrackingEventDocument],
+    source: Source = Source.CARRIER,
+    now: datetime | None = None,
+) -> list[TrackingEvent]:
+    """The scans that were not known yet. The first one in transit and the first delivery are the order's milestones."""
+    now = now or timezone.now()
+    order = shipment.order
+    _lock(order)
+    known = set(shipment.events.values_list("at", "raw_status"))
+    scans = {(event.at, event.raw_status): event for event in events}
+    new = [_scan(shipment, scan) for key, scan in sorted(scans.items()) if key not in known]
+    if not new:
+        return []
+    TrackingEvent.objects.bulk_create(new)
+    shipment.refresh_from_db()
+    times = {status: min((scan.at for scan in new if scan.status == status), default=None) for status in ON_THE_WAY}
+    shipped_at, delivered_at = times[ShipmentStatus.SHIPPED], times[ShipmentStatus.DELIVERED]
+    _assign(shipment, settled(shipment, shipped_at, delivered_at))
+    for scan in new:
+        data = {"code": str(shipment), "text": scan.description or scan.raw_status, "place": scan.place}
+        append(order, "tracked", source, data, now=scan.at)
+    _advance(order, Milestones(shipped_at=shipped_at, delivered_at=delivered_at), source, now)
+    return new
+
+
+ON_THE_WAY = (ShipmentStatus.SHIPPED, ShipmentStatus.DELIVERED)
+
+
+def _scan(shipment: Shipment, document: TrackingEventDocument) -> TrackingEvent:
+    return TrackingEvent(
+        shipment=shipment,
+        at=document.at,
+        status=document.status.value,
+        raw_status=document.raw_status,
+        description=document.description,
+        place=document.place,
+    )
+
+
+# --- What others said and did
+
+
+@transaction.atomic
+def record_answer(
+    subject: Invoice | Shipment, answer: Answer, text: str = "", now: datetime | None = None
+) -> OrderEvent | None:
+    """What the channel said to this NF-e or parcel; None if it had said so before."""
+    now = now or timezone.now()
+    order = subject.order
+    _lock(order)
+    subject.refresh_from_db(fields=["answer", "answer_text", "answered_at"])
+    if not _assign(subject, {"answer": answer.value, "answer_text": text}):
+        return None
+    _assign(subject, {"answered_at": now})
+    return append(order, ANSWERS[answer], Source.CHANNEL, _about(subject, text), now=now)
+
+
+ANSWERS = {
+    Answer.NONE: "answer_taken_back",
+    Answer.ACCEPTED: "sent_to_channel",
+    Answer.NOT_NEEDED: "not_needed_by_channel",
+    Answer.REFUSED: "refused_by_channel",
+}
+
+
+def _about(subject: Invoice | Shipment, text: str) -> dict[str, Any]:
+    kind = "invoice" if isinstance(subject, Invoice) else "shipment"
+    return {"what": kind, "number": str(subject), "message": text}
+
+
+@transaction.atomic
+def mark_exported(order: Order, number: str, erp_label: str, now: datetime | None = None) -> bool:
+    """The ERP has the order, under this number. False if that was known."""
+    now = now or timezone.now()
+    _lock(order)
+    if order.exported_at is not None:
+        return False
+    order.exported_at = now
+    order.save(update_fields=["exported_at", "changed_at"])
+    append(order, "exported", Source.HUB, {"number": number, "erp": erp_label}, now=now)
+    return True
+
+
+@transaction.atomic
+def hold(order: Order, actor: str, now: datetime | None = None) -> bool:
+    """A person stops the order from going on. False if one had."""
+    _lock(order)
+    if Hold.PERSON in order.active_holds:
+        return False
+    order.holds = [*(hold for hold in order.holds if hold != Hold.PERSON), Hold.PERSON.value]
+    order.released_holds = [hold for hold in order.released_holds if hold != Hold.PERSON]
+    _save_holds(order)
+    append(order, "held", Source.PERSON, {"hold": Hold.PERSON.value}, actor, now)
+    return True
+
+
+@transaction.atomic
+def release(order: Order, holds: Sequence[str], actor: str, now: datetime | None = None) -> list[str]:
+    """A person overrules these reasons to wait, for good. Returns those that were active."""
+    _lock(order)
+    released = [hold for hold in order.active_holds if hold in holds]
+    if not released:
+        return []
+    order.released_holds = [*order.released_holds, *released]
+    _save_holds(order)
+    for reason in released:
+        append(order, "released", Source.PERSON, {"hold": reason}, actor, now)
+    return released
+
+
+def _save_holds(order: Order) -> None:
+    order.held = bool(order.active_holds)
+    order.save(update_fields=["holds", "released_holds", "held", "changed_at"])
+
+
+def note(order: Order, text: str, actor: str, now: datetime | None = None) -> OrderEvent:
+    """A person's remark."""
+    return append(order, "note", Source.PERSON, {"text": text}, actor, now)

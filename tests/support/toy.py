@@ -1,0 +1,218 @@
+"""A channel and an ERP of a few lines each, for tests of the core: what it promises must hold for any service."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from connectors import registry
+from connectors.contract import (
+    Account,
+    Announcement,
+    Capability,
+    Change,
+    Cursor,
+    ErpOrder,
+    Outcome,
+    Page,
+    PushRequest,
+    Receipt,
+    Reference,
+    Role,
+    SaleState,
+    Service,
+    ShipmentRef,
+    Window,
+)
+from connectors.failures import Refusal
+from connectors.http import Client
+from connectors.models import Connection
+from connectors.reading import Reader
+from connectors.simulation.server import Request, Response, Simulator, SimulatorServer, route
+from hub.models import Seller
+from orders.documents import Buyer, InvoiceDocument, Item, Milestones, OrderDocument, Totals
+
+SHOP = Service(
+    "toy_shop", Role.CHANNEL, "Toy shop", "tests.support.toy:ShopAdapter", "tests.support.toy:to_order",
+    capabilities=frozenset({Capability.CHANGES, Capability.FETCH, Capability.PUSH, Capability.SEND_INVOICE}),
+    hosts={"api": "https://shop.example"}, poll_seconds=3600, settle_seconds=0.1,
+)  # fmt: skip
+ERP = Service(
+    "toy_erp", Role.ERP, "Toy ERP", "tests.support.toy:ErpAdapter", "tests.support.toy:to_state",
+    capabilities=frozenset({Capability.FIND, Capability.CREATE, Capability.CHANGES, Capability.FETCH}),
+    hosts={"api": "https://erp.example"}, poll_seconds=3600, settle_seconds=0.1,
+)  # fmt: skip
+
+
+class ToyShop(Simulator):
+    kind = "toy_shop"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.invoices: dict[str, str] = {}
+
+    def place(self, number: str, **changes: Any) -> dict[str, Any]:
+        order = {
+            "id": number, "version": 1, "status": "paid", "sku": "MUG", "quantity": 1, "price": "10.00",
+            "total": "10.00", "placed": "2026-11-20T10:00:00Z", **changes,
+        }  # fmt: skip
+        self.orders[number] = order
+        return order
+
+    @route("GET", "/orders")
+    def list(self, request: Request) -> Response:
+        return Response(body={"orders": [*self.orders.values()]})
+
+    @route("GET", "/orders/{id}")
+    def one(self, request: Request) -> Response:
+        found = self.orders.get(request.args["id"])
+        return Response(body=found) if found else Response(404, {"message": "no such order"})
+
+    @route("PUT", "/orders/{id}/invoice")
+    def invoice(self, request: Request) -> Response:
+        self.invoices[request.args["id"]] = request.json()["key"]
+        return Response(body={})
+
+
+class ToyErp(Simulator):
+    kind = "toy_erp"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids = itertools.count(1)
+        self.orders: dict[str, dict[str, Any]] = {}
+
+    @route("POST", "/orders")
+    def create(self, request: Request) -> Response:
+        body = request.json()
+        if body["sku"] == "GONE":
+            return Response(422, {"error": "unknown_sku", "message": f"SKU {body['sku']} is unknown"})
+        number = str(next(self.ids))
+        self.orders[number] = {"id": number, **body}
+        return Response(201, self.orders[number])
+
+    @route("GET", "/orders")
+    def find(self, request: Request) -> Response:
+        wanted = request.param("key")
+        return Response(body={"orders": [one for one in self.orders.values() if one["key"] == wanted]})
+
+    @route("GET", "/orders/{id}")
+    def one(self, request: Request) -> Response:
+        return Response(body=self.orders[request.args["id"]])
+
+
+class ShopAdapter:
+    def __init__(self, account: Account, http: Client) -> None:
+        self.http = http
+
+    def changes(self, cursor: Cursor, window: Window | None = None) -> Page:
+        orders = self.http.get("/orders", operation="list").reader()
+        found = [
+            Change(one.text("id"), json.dumps(dict(one.raw), default=str).encode(), True)
+            for one in orders.list("orders")
+        ]
+        return Page(found, {"seen": len(found)})
+
+    def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
+        return self.http.get(f"/orders/{external_id}", operation="get").content
+
+    def read_push(self, request: PushRequest) -> Sequence[Announcement]:
+        body = Reader(json.loads(request.body))
+        return [Announcement(body.text("id"), event_id=body.text("event", ""))]
+
+    def send_invoice(self, order: OrderDocument, invoice: InvoiceDocument, shipment: ShipmentRef) -> Receipt:
+        self.http.put(f"/orders/{order.external_id}/invoice", operation="invoice", json={"key": invoice.key})
+        return Receipt(Outcome.ACCEPTED)
+
+
+class ErpAdapter:
+    def __init__(self, account: Account, http: Client) -> None:
+        self.http = http
+
+    def find(self, reference: Reference) -> Sequence[ErpOrder]:
+        found = self.http.get("/orders", operation="find", params={"key": reference.hub_key}).reader()
+        return [ErpOrder(one.text("id"), one.text("id"), one.text("reference")) for one in found.list("orders")]
+
+    def create(self, order: OrderDocument, reference: Reference) -> ErpOrder:
+        body = {"reference": reference.number, "key": reference.hub_key, "sku": order.items[0].sku}
+        made = self.http.post("/orders", operation="create", json=body).reader()
+        return ErpOrder(made.text("id"), made.text("id"), reference.number)
+
+    def changes(self, cursor: Cursor, window: Window | None = None) -> Page:
+        return Page([], cursor)
+
+    def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
+        return self.http.get(f"/orders/{external_id}", operation="get").content
+
+
+def to_order(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> OrderDocument:
+    order = Reader(raw)
+    if order.text("id") == "crash":
+        raise ZeroDivisionError("a bug of ours")
+    placed, price = order.when("placed"), order.number("price")
+    paid = order.text("status") == "paid"
+    cancelled = order.text("status") == "cancelled"
+    return OrderDocument(
+        external_id=order.text("id"),
+        updated_at=placed.replace(microsecond=order.integer("version")),
+        placed_at=placed,
+        raw_status=order.text("status"),
+        milestones=Milestones(approved_at=placed if paid else None, cancelled_at=placed if cancelled else None),
+        buyer=Buyer(name="Fulana de Exemplo"),
+        currency=order.text("currency", "BRL"),
+        items=(Item(external_id="1", sku=order.text("sku"), quantity=order.number("quantity"), unit_price=price),),
+        totals=Totals(items=price * order.number("quantity"), total=order.number("total")),
+    )
+
+
+def to_state(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> SaleState:
+    order = Reader(raw)
+    invoices = tuple(InvoiceDocument(key=one.text("key")) for one in order.list("invoices"))
+    if not order.has("id"):
+        raise Refusal("is missing", path="$.id")
+    return SaleState(order.text("id"), order.text("reference", ""), order.text("key", ""), invoices=invoices)
+
+
+class Toys:
+    """A seller with a shop and an ERP, connected."""
+
+    def __init__(self, shop: SimulatorServer, erp: SimulatorServer) -> None:
+        from connectors import actions
+
+        self.shop_server, self.erp_server = shop, erp
+        self.shop: ToyShop = shop.simulator  # type: ignore[assignment]
+        self.erp: ToyErp = erp.simulator  # type: ignore[assignment]
+        self.seller = Seller.objects.create(name="Toys", slug="toys")
+        self.channel = actions.connect(
+            self.seller, "toy_shop", "Shop", {"hosts": {"api": shop.url}}, {"api_key": "k" * 12}
+        )
+        self.books = actions.connect(self.seller, "toy_erp", "ERP", {"hosts": {"api": erp.url}}, {"api_key": "k" * 12})
+
+    def poll(self, connection: Connection | None = None) -> int:
+        from connectors import polling
+
+        chosen = connection or self.channel
+        Connection.objects.filter(pk=chosen.pk).update(next_poll_at=chosen.created_at, rest_until=None)
+        return polling.poll(chosen.pk, lambda: False)
+
+    def drain(self, connection: Connection | None = None) -> None:
+        from connectors import operations, work
+
+        for chosen in [connection] if connection else [self.channel, self.books, self.channel]:
+            chosen.refresh_from_db()
+            while work.drain(chosen, operations.OPERATIONS, operations.refused, lambda: False):
+                pass
+
+
+@contextmanager
+def toys() -> Iterator[Toys]:
+    known = {SHOP.kind: SHOP, ERP.kind: ERP}
+    with (
+        patch.object(registry, "services", lambda: known),
+        SimulatorServer(ToyShop()) as shop,
+        SimulatorServer(ToyErp()) as erp,
+    ):
+        yield Toys(shop, erp)
