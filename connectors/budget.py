@@ -66,7 +66,7 @@ class Purse:
             self._lots[key] -= 1
             return True
         lot = max(1, min(rate.burst, int(rate.per_second * LOT_SECONDS)))
-        for size in {lot, 1} if lot > 1 else {1}:
+        for size in (lot, 1) if lot > 1 else (1,):
             if _reserve(key, rate, size):
                 self._lots[key] = size - 1
                 return True

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from orders.documents import storable
+
 
 class Category(StrEnum):
     TRANSIENT = "transient"  # retried by itself, with a growing wait
@@ -42,13 +44,14 @@ class Failure(Exception):  # noqa: N818 - the product's own word, also on pages
         retry_at: datetime | None = None,
         uncertain: bool = False,
     ) -> None:
-        super().__init__(message)
+        # Services' own words end up here, and here they become rows.
+        super().__init__(storable(message))
         self.category = category
-        self.message = message
-        self.code = code
+        self.message = storable(message)
+        self.code = storable(code)
         self.status = status
         self.fault = fault or _USUAL_FAULT[category]
-        self.path = path
+        self.path = storable(path)
         self.retry_at = retry_at
         self.uncertain = uncertain
 

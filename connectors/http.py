@@ -169,15 +169,17 @@ class Client:
         signed: bool = True,
         accept: tuple[int, ...] = (),
         seconds: float = TOTAL_SECONDS,
+        unrecorded: bool = False,
     ) -> Answer:
         """One call, repeated where that is safe. Returns a 2xx answer, or one whose status is in `accept`.
 
         `host` names one of the account's hosts. `effect`: the call changes something and is not repeatable.
+        `unrecorded`: the answer holds a secret under no name that redaction could know, so none of it is kept.
         Raises `Failure`; after an `effect` call it may be `uncertain`. Raises `LeaseLost`.
         """
         call = _Call(
             method, self._address(host, path), operation, effect, seconds, accept,
-            {"params": params, "json": json, "data": data, "files": files}, dict(headers or {}),
+            {"params": params, "json": json, "data": data, "files": files}, dict(headers or {}), unrecorded,
         )  # fmt: skip
         for attempt in range(1, QUICK_TRIES + 1):
             try:
@@ -253,7 +255,7 @@ class Client:
                 content = _read(response, call)
             except (requests.RequestException, OSError, ValueError) as error:
                 raise self._unanswered(call, guard, error) from error
-        exchange.response_body = redaction.body(content, self.around.secrets)
+        exchange.response_body = redaction.MASK if call.unrecorded else redaction.body(content, self.around.secrets)
         answer = Answer(response.status_code, response.headers, content, call.effect)
         if 200 <= answer.status < 300 or answer.status in call.accept:
             return answer
@@ -310,6 +312,7 @@ class _Call:
     accept: tuple[int, ...]
     payload: Mapping[str, Any]
     headers: Mapping[str, str]
+    unrecorded: bool = False
 
 
 class _Again(Exception):  # noqa: N818

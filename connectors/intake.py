@@ -14,7 +14,7 @@ from connectors.contract import Change, SaleState
 from connectors.failures import Category, Failure, Refusal
 from connectors.models import Connection, InboxEntry
 from connectors.reading import parse_json
-from orders.documents import OrderDocument
+from orders.documents import OrderDocument, storable
 from orders.ingest import Ingested, Refused, ingest
 
 log = logging.getLogger(__name__)
@@ -25,16 +25,16 @@ LARGEST_DOCUMENT = 10 * 1024 * 1024
 def store(connection: Connection, changes: Sequence[Change], source: str, topic: str = "") -> list[InboxEntry]:
     """Keeps each document that has not been announced before, byte for byte. Returns the new rows."""
     rows = {
-        (change.external_id, digest): InboxEntry(
+        (name, digest): InboxEntry(
             connection=connection,
-            external_id=change.external_id[:200],
+            external_id=name,
             digest=digest,
             body=change.body,
             source=source,
             topic=topic,
         )
         for change in changes
-        for digest in [sha256(change.body).hexdigest()]
+        for name, digest in [(storable(change.external_id)[:200], sha256(change.body).hexdigest())]
     }
     known = InboxEntry.objects.filter(connection=connection, digest__in=[digest for _, digest in rows]).values_list(
         "external_id", "digest"
@@ -130,7 +130,7 @@ def keep(connection: Connection, change: Change, topic: str, *, useful: bool) ->
         [
             InboxEntry(
                 connection=connection,
-                external_id=change.external_id[:200],
+                external_id=storable(change.external_id)[:200],
                 digest=sha256(change.body).hexdigest(),
                 body=change.body,
                 source="push",

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
+from orders.documents import storable
+
 MASK = "•••"
 # Enough to see what was said; the inbox keeps documents whole.
 LONGEST_BODY = 16_000
@@ -27,7 +29,7 @@ def body(content: bytes | str | None, secrets: Iterable[str] = ()) -> str:
     if not content:
         return ""
     text = content[: LONGEST_BODY * 4].decode("utf-8", "replace") if isinstance(content, bytes) else content
-    text = text.replace("\x00", "\ufffd")[:LONGEST_BODY]
+    text = storable(text[:LONGEST_BODY])
     text = _JSON.sub(rf'\1"{MASK}"', text)
     text = _FORM.sub(rf"\1\2{MASK}", text)
     text = _XML.sub(rf"<\1>{MASK}</\1>", text)

@@ -109,6 +109,8 @@ DATABASES: dict[str, dict[str, Any]] = {
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Threads share a file as they do when the hub runs; an in-memory database locks differently.
+    DATABASES["default"]["TEST"] = {"NAME": HOME / "test.sqlite3"}
     DATABASES["default"]["OPTIONS"] = {
         # Immediate: a reader that becomes a writer would otherwise fail with "database is locked".
         "transaction_mode": "IMMEDIATE",
@@ -238,6 +240,9 @@ UNFOLD = {
     "BORDER_RADIUS": "8px",
     "DASHBOARD_CALLBACK": "monitoring.pages.overview.fill",
     "STYLES": [lambda request: static("hub/pages.css")],
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hub/icon.svg")},
+    ],
     "COLORS": {
         "primary": {
             "50": "oklch(97.5% .018 180)",

@@ -1,8 +1,8 @@
 """Read access to orders for other programs: the same rows and filters as the list of orders.
 
 `GET /api/orders/?status=…&q=…` -> {"next": address or null, "results": [order, …]}, newest first, 50 at a time.
-`GET /api/orders/<id>/` -> one order with its lines, payments, shipments and invoices. Amounts are decimal strings in the
-order's currency, times ISO 8601 in UTC. Signed-in people see their own sellers' orders and nothing else.
+`GET /api/orders/<id>/` -> one order with its lines, payments, shipments and invoices. Amounts are decimal strings in
+the order's currency, times ISO 8601. Signed-in people see their own sellers' orders and nothing else.
 """
 
 from typing import Any

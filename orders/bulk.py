@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import ForeignKey, Model
 
 # Bounds one statement's memory.
 BATCH = 2000
@@ -63,12 +63,12 @@ def _write(model: type[Model], rows: Sequence[Model], names: list[str], ending: 
 
 
 def _json(model: type[Model], rows: Sequence[Model], names: list[str]) -> str:
-    relations = [field for field in model._meta.concrete_fields if field.is_relation]
+    relations = [field for field in model._meta.concrete_fields if isinstance(field, ForeignKey)]
     for row in rows:
         # The related row may have got its key only now.
         for field in relations:
-            if field.is_cached(row):
-                setattr(row, field.attname, field.get_cached_value(row).pk)
+            if related := field.get_cached_value(row, default=None):
+                setattr(row, field.attname, related.pk)
     # Decimals and times as text: the server reads both without loss.
     return json.dumps([_values(row, names) for row in rows], default=str, ensure_ascii=False)
 

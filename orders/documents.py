@@ -4,6 +4,7 @@ Money is `Decimal` in units of the currency, as the channel gave it. Times are a
 rule here cannot be built: pydantic's `ValidationError` names the path.
 """
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -14,15 +15,16 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from orders.vocabulary import Hold, Logistics, OrderStatus, PaymentStatus, ShipmentStatus
 
 
-def _storable(value: Any) -> Any:
+def storable(text: str) -> str:
     """NUL bytes and lone surrogates cannot be stored as text anywhere: they become U+FFFD, visibly."""
-    if isinstance(value, str):
-        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode() if _odd(value) else value
-    return value
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
-def _odd(value: str) -> bool:
-    return "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _storable(value: Any) -> Any:
+    return storable(value) if isinstance(value, str) else value
 
 
 def _limits(longest: int, least: int = 0) -> StringConstraints:
@@ -249,4 +251,5 @@ __all__ = [
     "TrackingEventDocument",
     "earliest",
     "latest",
+    "storable",
 ]

@@ -269,7 +269,7 @@ def record_answer(
     order = subject.order
     _lock(order)
     subject.refresh_from_db(fields=["answer", "answer_text", "answered_at"])
-    if not _assign(subject, {"answer": answer.value, "answer_text": text}):
+    if not _assign(subject, {"answer": answer.value, "answer_text": lifecycle.storable(text)}):
         return None
     _assign(subject, {"answered_at": now})
     return append(order, ANSWERS[answer], Source.CHANNEL, _about(subject, text), now=now)

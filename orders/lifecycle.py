@@ -4,6 +4,7 @@ Merging by earliest time is commutative, associative and idempotent: whatever or
 often, the same milestones and so the same status come out.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -86,7 +87,14 @@ def _learn(order: Order, name: str, time: datetime | None) -> bool:
     return known is None and time is not None
 
 
+def storable(text: str) -> str:
+    """Services answer with anything; no database keeps NUL or half a character in a text."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def entry(
-    order: Order, code: str, source: Source, now: datetime, data: dict[str, object], actor: str = ""
+    order: Order, code: str, source: Source, now: datetime, data: Mapping[str, object], actor: str = ""
 ) -> OrderEvent:
+    """A line of the timeline, unsaved."""
+    data = {name: storable(value) if isinstance(value, str) else value for name, value in data.items()}
     return OrderEvent(order=order, at=now, code=code, source=source.value, data=data, actor=actor[:150])

@@ -52,9 +52,10 @@ def buyer_is_valid(number: str) -> bool:
 
     Whether a withheld document is a reason to wait is the channel's to say (`Hold.MASKED`).
     """
-    if not number or cpf.is_valid(number) or cnpj.is_valid(number):
+    if not number or "*" in number or "XXX" in number.upper():
         return True
-    return "*" in number or "XXX" in number.upper()
+    # Eleven equal digits pass the arithmetic, and are nobody's.
+    return len(set(number)) > 1 and (cpf.is_valid(number) or cnpj.is_valid(number))
 
 
 def holds(document: OrderDocument, channel: SalesChannel, now: datetime) -> list[str]:

@@ -250,9 +250,8 @@ def write(sales: Sequence[Sale]) -> None:
     # In one order everywhere, so that two pages with the same new sales wait for each other instead of blocking.
     ordered = sorted(sales, key=lambda sale: (sale.order.pk or 0, sale.order.external_id))
     _save(Order, [sale.order for sale in ordered])
-    bulk.insert(
-        OrderReference, sorted((row for sale in ordered for row in sale.new_references), key=lambda row: row.value)
-    )
+    references = sorted((row for sale in ordered for row in sale.new_references), key=lambda row: row.value)
+    bulk.insert(OrderReference, references)
     _save(OrderItem, [row for sale in ordered for row in sale.items.touched.values()])
     _save(Payment, [row for sale in ordered for row in sale.payments.touched.values()])
     _save(Shipment, [row for sale in ordered for row in sale.shipments.touched.values()])

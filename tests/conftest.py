@@ -7,6 +7,7 @@
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings as django_settings
 from hypothesis import settings
 
 from tests.support.servers import Postgres, Redis, hub_env
@@ -33,6 +35,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure() -> None:
     """pytest-django sets Django up in its own, later `pytest_configure`; the environment must be ready by then."""
+    # A terminated run ends like an interrupted one, and so takes its servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="entreposto-tests-")
     _resources.callback(shutil.rmtree, home, ignore_errors=True)
     try:
@@ -42,6 +46,8 @@ def pytest_configure() -> None:
         raise
     os.environ.update(chosen)
     os.environ["DJANGO_SETTINGS_MODULE"] = "hub.settings"
+    # pytest-django takes over only where the settings have been read.
+    assert django_settings.INSTALLED_APPS
     _refuse_the_internet()
 
 

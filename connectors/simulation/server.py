@@ -71,7 +71,7 @@ class Response:
     def encoded(self) -> bytes:
         if isinstance(self.body, bytes):
             return self.body
-        return b"" if self.body is None else json.dumps(self.body, ensure_ascii=False).encode()
+        return b"" if self.body is None else json.dumps(self.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 @dataclass

@@ -9,9 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_lazy
 
-from connectors import actions, tokens
+from connectors import actions
 from connectors.contract import Capability, Role, Service
 from connectors.failures import Failure
 from connectors.models import Connection
@@ -19,6 +19,7 @@ from connectors.registry import of_role, services
 from connectors.work import open_adapter
 from hub.models import Seller
 from hub.tenancy import may_act, sellers_of
+from monitoring.pages import words
 from monitoring.pages.connections import writable
 from monitoring.pages.shell import action, actor, form_page, page, person, show
 
@@ -37,16 +38,18 @@ class SettingsForm(forms.Form):
         self.service = service
         self.known = known
         if known is None:
-            self.fields["name"] = forms.CharField(label=lazy("Name"), max_length=80, initial=service.label)
+            self.fields["name"] = forms.CharField(label=gettext_lazy("Name"), max_length=80, initial=service.label)
             if len(sellers) != 1:
                 choices = [(seller.pk, seller.name) for seller in sellers]
-                self.fields["seller"] = forms.TypedChoiceField(label=lazy("Seller"), choices=choices, coerce=int)
+                self.fields["seller"] = forms.TypedChoiceField(
+                    label=gettext_lazy("Seller"), choices=choices, coerce=int
+                )
         for one in service.fields:
             kept = known is not None and one.secret
             self.fields[f"field_{one.name}"] = forms.CharField(
-                label=one.label,
+                label=words.stored(one.label),
                 required=one.required and not kept,
-                help_text=one.help,
+                help_text=words.stored(one.help),
                 max_length=2000,
                 initial="" if one.secret else (known.settings.get(one.name) if known else None) or one.default,
                 widget=forms.PasswordInput(attrs={"autocomplete": "off", "placeholder": KEPT if kept else ""})
@@ -55,11 +58,14 @@ class SettingsForm(forms.Form):
             )
 
     def given(self, *, secret: bool) -> dict[str, str]:
-        """What was filled in, by field; a secret that was left empty stays as it is."""
-        values = {
-            one.name: self.cleaned_data[f"field_{one.name}"] for one in self.service.fields if one.secret == secret
-        }
-        return {name: value for name, value in values.items() if value or not secret}
+        """What was filled in, by field; a secret that was left empty stays as it is.
+
+        The vault gets all of it: an application's id is no secret, but adapters look for it beside its secret.
+        """
+        values = {one.name: self.cleaned_data[f"field_{one.name}"] for one in self.service.fields}
+        if secret:
+            return {name: value for name, value in values.items() if value}
+        return {one.name: values[one.name] for one in self.service.fields if not one.secret}
 
 
 @page
@@ -100,13 +106,17 @@ def connect(request: HttpRequest, kind: str) -> HttpResponse:
 def _connect(request: HttpRequest, form: SettingsForm, sellers: list[Seller]) -> Connection | None:
     seller = next((one for one in sellers if one.pk == form.cleaned_data.get("seller", sellers[0].pk)), sellers[0])
     try:
-        return actions.connect(
+        made = actions.connect(
             seller,
             form.service.kind,
             form.cleaned_data["name"],
             form.given(secret=False),
             form.given(secret=True),
         )
+        if Capability.CONSENT in form.service.capabilities:
+            # It has its application's keys, not yet the account's consent.
+            Connection.objects.filter(pk=made.pk).update(state=Connection.State.NEW)
+        return made
     except Failure as failure:
         form.add_error(None, str(failure))
         return None
@@ -183,7 +193,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         found.settings = {**found.settings, **form.given(secret=False)}
         found.save(update_fields=["settings"])
         if secrets := form.given(secret=True):
-            actions.store_credentials(found, {**tokens.secrets_of(found), **secrets})
+            actions.store_credentials(found, secrets)
         messages.success(request, _("Saved."))
         return HttpResponseRedirect(reverse("connection", args=[pk]))
     return show(

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_lazy
 
 from connectors import actions
 from connectors.contract import Service
@@ -63,15 +63,15 @@ def _choices(found: Connection, service: Service | None) -> list[tuple[str, Any]
     if service is None:
         return []
     return [
-        (field.label, found.settings[field.name])
+        (words.stored(field.label), found.settings[field.name])
         for field in service.fields
         if not field.secret and found.settings.get(field.name) not in (None, "")
     ]
 
 
 class Period(forms.Form):
-    since = forms.DateField(label=lazy("from"), widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label=lazy("to"), widget=forms.DateInput(attrs={"type": "date"}))
+    since = forms.DateField(label=gettext_lazy("from"), widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=gettext_lazy("to"), widget=forms.DateInput(attrs={"type": "date"}))
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

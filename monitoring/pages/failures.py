@@ -9,10 +9,10 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from connectors import actions
+from connectors.failures import Failure
 from connectors.models import InboxEntry, Job
 from hub.models import Seller
 from hub.tenancy import may_act
@@ -23,12 +23,12 @@ SHOWN = 100
 # The raw document of a push may be megabytes; a page is not the place for all of it.
 DOCUMENT_CHARS = 200_000
 VIEWS = {
-    "": lazy("All"),
-    "person": lazy("Needs you"),
-    "refused": lazy("Refused"),
-    "unread": lazy("Could not be read"),
-    "unknown": lazy("No clear answer"),
-    "trying": lazy("Tried again by itself"),
+    "": gettext_lazy("All"),
+    "person": gettext_lazy("Needs you"),
+    "refused": gettext_lazy("Refused"),
+    "unread": gettext_lazy("Could not be read"),
+    "unknown": gettext_lazy("No clear answer"),
+    "trying": gettext_lazy("Tried again by itself"),
 }
 _STATES = {
     "person": (Job.State.REFUSED,),
@@ -60,7 +60,7 @@ def failures(request: HttpRequest) -> HttpResponse:
         request,
         "failures.html",
         _("Failed syncs"),
-        views=[(name, label) for name, label in VIEWS.items()],
+        views=list(VIEWS.items()),
         chosen=view,
         jobs=shown,
         entries=list(entries.select_related("connection__seller").defer("body").order_by("received_at")[:SHOWN]),
@@ -202,7 +202,15 @@ def _entry(request: HttpRequest, pk: int) -> InboxEntry:
 @action
 def replay(request: HttpRequest, pk: int) -> HttpResponse:
     found = _entry(request, pk)
-    carry_out(request, lambda: actions.replay(found, actor(request)), _("It is read again now."))
+    try:
+        readable = actions.replay(found, actor(request))
+    except Failure as failure:
+        readable = False
+        messages.error(request, str(failure))
+    if readable:
+        messages.success(request, _("It could be read now."))
+    else:
+        messages.warning(request, _("It still cannot be read."))
     return back(request, reverse("failures"))
 
 

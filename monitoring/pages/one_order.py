@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from connectors import actions
 from connectors.models import InboxEntry, Job
 from hub.tenancy import may_act
 from monitoring.pages import words
@@ -82,7 +83,7 @@ def _addresses(sale: Order) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _deed(request: HttpRequest, pk: int, deed: Callable[[Order], Any], done: str) -> HttpResponse:
-    sale = one(Order.objects.select_related("seller"), request, pk)
+    sale = one(Order.objects.select_related("seller", "channel__connection"), request, pk)
     must_act(request, sale.seller)
     carry_out(request, lambda: deed(sale), done)
     return back(request, reverse("order", args=[pk]))
@@ -100,7 +101,7 @@ def release(request: HttpRequest, pk: int) -> HttpResponse:
     return _deed(
         request,
         pk,
-        lambda sale: doors.release(
+        lambda sale: actions.release(
             sale, [code for code in sale.active_holds if not chosen or code in chosen], actor(request)
         ),
         _("Released. The order goes on by itself."),

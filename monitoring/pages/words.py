@@ -6,8 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from connectors.contract import Capability
 from connectors.failures import Category
@@ -39,17 +38,17 @@ TONES = {
 }
 
 OPERATIONS = {
-    "poll": lazy("Look for new orders"),
-    "fetch": lazy("Read the order from the channel"),
-    "export": lazy("Create the order in the ERP"),
-    "cancel_erp": lazy("Cancel the order in the ERP"),
-    "read_erp": lazy("Read the order from the ERP"),
-    "send_invoice": lazy("Send the invoice to the channel"),
-    "send_dispatch": lazy("Tell the channel that it was shipped"),
-    "send_delivery": lazy("Tell the channel that it was delivered"),
-    "cancel": lazy("Cancel the order in the channel"),
-    "label": lazy("Get the shipping label"),
-    "backfill": lazy("Read a period again"),
+    "poll": gettext_lazy("Look for new orders"),
+    "fetch": gettext_lazy("Read the order from the channel"),
+    "export": gettext_lazy("Create the order in the ERP"),
+    "cancel_erp": gettext_lazy("Cancel the order in the ERP"),
+    "read_erp": gettext_lazy("Read the order from the ERP"),
+    "send_invoice": gettext_lazy("Send the invoice to the channel"),
+    "send_dispatch": gettext_lazy("Tell the channel that it was shipped"),
+    "send_delivery": gettext_lazy("Tell the channel that it was delivered"),
+    "cancel": gettext_lazy("Cancel the order in the channel"),
+    "label": gettext_lazy("Get the shipping label"),
+    "backfill": gettext_lazy("Read a period again"),
 }
 # Those a person may let rest one by one, by the connection's role.
 FLOWS = {
@@ -58,29 +57,33 @@ FLOWS = {
 }
 
 CATEGORIES = {
-    Category.TRANSIENT: lazy("The service is failing or away. We keep trying by ourselves."),
-    Category.RATE_LIMITED: lazy("The service's limit of calls is used up. We go on when it lets us."),
-    Category.AUTH: lazy("The service no longer accepts the sign-in. Sign in again; then everything goes on by itself."),
-    Category.REJECTED: lazy("The service refused the data. Correct it there or here, then try again."),
-    Category.BUG: lazy("The hub did not understand the answer. Try again; if it stays, tell whoever runs the hub."),
-    "lost": lazy("The work was interrupted and starts again by itself."),
+    Category.TRANSIENT: gettext_lazy("The service is failing or away. We keep trying by ourselves."),
+    Category.RATE_LIMITED: gettext_lazy("The service's limit of calls is used up. We go on when it lets us."),
+    Category.AUTH: gettext_lazy(
+        "The service no longer accepts the sign-in. Sign in again; then everything goes on by itself."
+    ),
+    Category.REJECTED: gettext_lazy("The service refused the data. Correct it there or here, then try again."),
+    Category.BUG: gettext_lazy(
+        "The hub did not understand the answer. Try again; if it stays, tell whoever runs the hub."
+    ),
+    "lost": gettext_lazy("The work was interrupted and starts again by itself."),
 }
 
 CAPABILITIES = {
-    Capability.CHANGES: lazy("Finds new and changed orders by itself"),
-    Capability.FETCH: lazy("Can read one single order"),
-    Capability.PUSH: lazy("Tells us at once when something changes"),
-    Capability.SEND_INVOICE: lazy("Receives the invoice"),
-    Capability.SEND_DISPATCH: lazy("Learns that an order was shipped, with its tracking code"),
-    Capability.SEND_DELIVERY: lazy("Learns that an order was delivered"),
-    Capability.CANCEL: lazy("Lets us cancel an order"),
-    Capability.LABEL: lazy("Hands out shipping labels"),
-    Capability.FIND: lazy("Can be searched by our order number, so that no order is created twice"),
-    Capability.CREATE: lazy("Takes new orders"),
-    Capability.ITEMS: lazy("Knows its products by SKU"),
-    Capability.CONSENT: lazy("You sign in on the service's own page"),
-    Capability.REFRESH: lazy("The sign-in is renewed by itself"),
-    Capability.CHECK: lazy("The connection can be tested"),
+    Capability.CHANGES: gettext_lazy("Finds new and changed orders by itself"),
+    Capability.FETCH: gettext_lazy("Can read one single order"),
+    Capability.PUSH: gettext_lazy("Tells us at once when something changes"),
+    Capability.SEND_INVOICE: gettext_lazy("Receives the invoice"),
+    Capability.SEND_DISPATCH: gettext_lazy("Learns that an order was shipped, with its tracking code"),
+    Capability.SEND_DELIVERY: gettext_lazy("Learns that an order was delivered"),
+    Capability.CANCEL: gettext_lazy("Lets us cancel an order"),
+    Capability.LABEL: gettext_lazy("Hands out shipping labels"),
+    Capability.FIND: gettext_lazy("Can be searched by our order number, so that no order is created twice"),
+    Capability.CREATE: gettext_lazy("Takes new orders"),
+    Capability.ITEMS: gettext_lazy("Knows its products by SKU"),
+    Capability.CONSENT: gettext_lazy("You sign in on the service's own page"),
+    Capability.REFRESH: gettext_lazy("The sign-in is renewed by itself"),
+    Capability.CHECK: gettext_lazy("The connection can be tested"),
 }
 ROLE_CAPABILITIES = {
     "channel": (
@@ -95,11 +98,11 @@ ROLE_CAPABILITIES = {
 }  # fmt: skip
 
 SOURCES = {
-    "poll": lazy("found by looking"),
-    "push": lazy("announced by the service"),
-    "backfill": lazy("read again on request"),
-    "fetch": lazy("read one by one"),
-    "person": lazy("asked for by a person"),
+    "poll": gettext_lazy("found by looking"),
+    "push": gettext_lazy("announced by the service"),
+    "backfill": gettext_lazy("read again on request"),
+    "fetch": gettext_lazy("read one by one"),
+    "person": gettext_lazy("asked for by a person"),
 }
 
 # The standard sentences of failed calls are stored in English and translated when they are shown.
@@ -124,11 +127,11 @@ STORED = (
 )
 
 REGIONS = {
-    "N": (lazy("North"), ("AC", "AM", "AP", "PA", "RO", "RR", "TO")),
-    "NE": (lazy("Northeast"), ("AL", "BA", "CE", "MA", "PB", "PE", "PI", "RN", "SE")),
-    "CO": (lazy("Central-West"), ("DF", "GO", "MS", "MT")),
-    "SE": (lazy("Southeast"), ("ES", "MG", "RJ", "SP")),
-    "S": (lazy("South"), ("PR", "RS", "SC")),
+    "N": (gettext_lazy("North"), ("AC", "AM", "AP", "PA", "RO", "RR", "TO")),
+    "NE": (gettext_lazy("Northeast"), ("AL", "BA", "CE", "MA", "PB", "PE", "PI", "RN", "SE")),
+    "CO": (gettext_lazy("Central-West"), ("DF", "GO", "MS", "MT")),
+    "SE": (gettext_lazy("Southeast"), ("ES", "MG", "RJ", "SP")),
+    "S": (gettext_lazy("South"), ("PR", "RS", "SC")),
 }
 STATES = sorted(state for _label, states in REGIONS.values() for state in states)
 

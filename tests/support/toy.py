@@ -117,7 +117,9 @@ class ShopAdapter:
         return Page(found, {"seen": len(found)})
 
     def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
-        return self.http.get(f"/orders/{external_id}", operation="get").content
+        answer = self.http.get(f"/orders/{external_id}", operation="get")
+        answer.reader()
+        return answer.content
 
     def read_push(self, request: PushRequest) -> Sequence[Announcement]:
         body = Reader(json.loads(request.body))
@@ -152,19 +154,25 @@ def to_order(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> OrderDocume
     order = Reader(raw)
     if order.text("id") == "crash":
         raise ZeroDivisionError("a bug of ours")
-    placed, price = order.when("placed"), order.number("price")
-    paid = order.text("status") == "paid"
-    cancelled = order.text("status") == "cancelled"
+    placed, price, lines = order.when("placed"), order.number("price"), order.integer("lines", 1)
+    sku, quantity = order.text("sku"), order.number("quantity")
+    status = order.word("status", {"paid": "paid", "waiting": "", "cancelled": "cancelled"}, "")
     return OrderDocument(
         external_id=order.text("id"),
         updated_at=placed.replace(microsecond=order.integer("version")),
         placed_at=placed,
         raw_status=order.text("status"),
-        milestones=Milestones(approved_at=placed if paid else None, cancelled_at=placed if cancelled else None),
-        buyer=Buyer(name="Fulana de Exemplo"),
+        milestones=Milestones(
+            approved_at=placed if status == "paid" else None,
+            cancelled_at=placed if status == "cancelled" else None,
+        ),
+        buyer=Buyer(name=order.text("buyer", "Fulana de Exemplo"), document=order.text("document", "")),
         currency=order.text("currency", "BRL"),
-        items=(Item(external_id="1", sku=order.text("sku"), quantity=order.number("quantity"), unit_price=price),),
-        totals=Totals(items=price * order.number("quantity"), total=order.number("total")),
+        items=tuple(
+            Item(external_id=str(place), sku=sku, quantity=quantity, unit_price=price) for place in range(lines)
+        ),
+        totals=Totals(items=price * quantity * lines, total=order.number("total")),
+        unknown=tuple(order.unknown),
     )
 
 

@@ -1,7 +1,7 @@
 """A real Tryton 7.0 server for tests, and a person who works in it.
 
-The first run installs the released packages into a virtualenv of its own and prepares a database (about a minute);
-both are kept in `<HUB_HOME>/tryton`, so that a later run only copies the database and starts the server (about 2 s).
+The first run installs the released packages into a virtualenv of its own and prepares a database (about a minute).
+Both are kept in `var/tryton` of the project: a later run only copies the database and starts the server (about 2 s).
 Nothing here is shared with the connector: the two meet only over the wire.
 """
 
@@ -27,7 +27,6 @@ from typing import Any
 import requests
 
 from connectors.simulation.catalogue import SKUS
-from hub.environment import home
 
 SERIES = "7.0"
 MODULES = [
@@ -43,6 +42,8 @@ LOGIN = "hub"
 PASSWORD = "only-for-this-test"
 INSTALL_SECONDS = 400
 START_SECONDS = 30
+# Not HUB_HOME: the tests' own home is thrown away after every run.
+CACHE = Path(__file__).resolve().parents[2] / "var" / "tryton"
 FILLER = Path(__file__).with_name("tryton_database.py")
 
 
@@ -158,17 +159,16 @@ def tryton_server() -> Iterator[TrytonServer]:
 
 def prepared() -> tuple[Path, Path]:
     """(the server's Python, the database to copy), made now unless an earlier run left them."""
-    folder = home() / "tryton"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        # Parallel test processes wait for the first one instead of installing twice.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            python = _installed(folder)
-            return python, _filled(folder, python)
-        except (subprocess.SubprocessError, OSError) as error:
-            said = getattr(error, "stderr", None) or b""
-            raise CannotInstall(f"Tryton {SERIES}: {error} {said[-600:].decode('utf-8', 'replace')}") from error
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with (CACHE / "lock").open("w") as lock:
+            # Parallel test processes wait for the first one instead of installing twice.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            python = _installed(CACHE)
+            return python, _filled(CACHE, python)
+    except (subprocess.SubprocessError, OSError) as error:
+        said = getattr(error, "stderr", None) or b""
+        raise CannotInstall(f"Tryton {SERIES}: {error} {said[-600:].decode('utf-8', 'replace')}") from error
 
 
 def nfe_xml(key: str, amount: str) -> bytes:

@@ -45,14 +45,18 @@ from orders.documents import OrderDocument
 
 API = "/Api/v3"
 PAGE_SIZE = 100
+MOST_PAGES = 100
 SKUS_PER_CALL = 50
-NOT_FOUND = 404
+FORBIDDEN, NOT_FOUND = 403, 404
 # The search for products leaves out those without stock unless it is asked for them: none, zero, negative.
 STOCK_FILTERS: tuple[str, ...] = ("", "0", "2")
 
 # Keyed by account and host. A product that was deleted meanwhile is noticed when Bling refuses the order.
 _products = Memory(seconds=300, size=50_000)
 _forms = Memory(seconds=900, size=5_000)
+# Own situation -> the base one it derives from; and NF-e -> its order, which spares the search for it.
+_situations = Memory(seconds=3_600, size=20_000)
+_orders_of_notes = Memory(seconds=86_400, size=50_000)
 # An authorised NF-e never changes; open orders are read again and again.
 _documents = Memory(seconds=3_600, size=500)
 
@@ -71,13 +75,15 @@ def explain(body: Any) -> tuple[str, str]:
 
 
 def _said_of_fields(fields: Any) -> Iterator[str]:
-    for field in fields if isinstance(fields, list) else ():
-        if not isinstance(field, dict):
-            continue
-        yield f"[{field.get('element', '')}] {field.get('msg', '')}"
-        for entry in field.get("collection") or ():
-            if isinstance(entry, dict):
-                yield f"[{field.get('element', '')} {entry.get('index', '')}] {entry.get('msg', '')}"
+    for field in _objects_in(fields):
+        element = field.get("element", "")
+        yield f"[{element}] {field.get('msg', '')}"
+        for entry in _objects_in(field.get("collection")):
+            yield f"[{element} {entry.get('index', '')}] {entry.get('msg', '')}"
+
+
+def _objects_in(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 class Bling:
@@ -119,7 +125,7 @@ class Bling:
         # Bling ignores a filter it does not know and answers with everybody's first page: that proves nothing.
         if not exact and len(rows) >= PAGE_SIZE:
             raise Failure(
-                Category.BUG, "Bling did not search by the order number, so nothing can be said of it.", code="no_search"
+                Category.BUG, "Bling did not search by the order number, which proves nothing.", code="no_search"
             )
         return exact
 
@@ -128,11 +134,39 @@ class Bling:
         if store and row.integer("loja.id", 0):
             if row.integer("loja.id", 0) != store:
                 return None
-            return _erp_order(row, reference.hub_key)
+            return self._erp_order(row, reference.hub_key)
         order = self._order(row.text("id"))
         if order is None or hub_key_in(order.text("observacoesInternas", "")) != reference.hub_key:
             return None
-        return _erp_order(order, reference.hub_key)
+        return self._erp_order(order, reference.hub_key)
+
+    def _erp_order(self, row: Reader, hub_key: str) -> ErpOrder:
+        situation = row.text("situacao.id", "")
+        return ErpOrder(
+            external_id=row.text("id"),
+            number=row.text("numero", ""),
+            reference=row.text("numeroLoja", ""),
+            hub_key=hub_key,
+            cancelled=self._means(situation) == "cancelled",
+            total=row.number("total") if row.has("total") else None,
+            raw_status=situation,
+        )
+
+    def _means(self, situation: str) -> str:
+        return meaning_of(situation, self.settings, self._base_of(situation))
+
+    def _base_of(self, situation: str) -> str:
+        """The situation that an account's own one derives from; empty where that is not needed or not known."""
+        if not situation or meaning_of(situation, self.settings):
+            return ""
+        held = _situations.get((self._mine, situation))
+        if held is None:
+            path = f"/situacoes/{situation}"
+            answer = self._call("GET", path, operation="situation", accept=(FORBIDDEN, NOT_FOUND))
+            known = answer.reader().maybe("data") if answer.status < FORBIDDEN else Reader({})
+            held = known.text("idHerdado", "")
+            _situations.put((self._mine, situation), held)
+        return str(held)
 
     def _order(self, external_id: str) -> Reader | None:
         """The whole order; None when it was deleted in Bling."""
@@ -147,9 +181,7 @@ class Bling:
         products = self._products_of(order)
         form = self._payment_form()
         contact = self._contact_of(order)
-        body = payloads.sale(
-            order, reference, self.settings, contact_id=contact, products=products, payment_form=form
-        )
+        body = payloads.sale(order, reference, self.settings, contact_id=contact, products=products, payment_form=form)
         try:
             made = self._call("POST", "/pedidos/vendas", operation="create", json=body, effect=True).reader()
         except Failure as failure:
@@ -170,8 +202,7 @@ class Bling:
         order = self._order(external_id)
         if order is None:
             return Receipt(Outcome.ALREADY, "The order was deleted in Bling.", external_id)
-        situation = order.text("situacao.id", "")
-        if meaning_of(situation, self.settings) == "cancelled":
+        if self._means(order.text("situacao.id", "")) == "cancelled":
             return Receipt(Outcome.ALREADY, "The order was cancelled in Bling before.", external_id)
         self._call("PATCH", f"/pedidos/vendas/{external_id}/situacoes/{CANCELLED}", operation="cancel")
         message = ""
@@ -235,17 +266,16 @@ class Bling:
 
     def _products_of(self, order: OrderDocument) -> dict[str, int]:
         """SKU -> product id for all lines; a Refusal that names what Bling does not have."""
-        for place, item in enumerate(order.items):
-            if not item.sku:
-                raise Refusal(f"The line {item.title!r} has no SKU.", path=f"$.items[{place}].sku", code="sku")
-        known = {item.sku: _products.get((self._mine, item.sku)) for item in order.items}
-        if unknown := [sku for sku, product in known.items() if product is None]:
-            found = self._find_products(unknown)
-            for place, item in enumerate(order.items):
-                if known[item.sku] is None:
-                    known[item.sku] = _the_one(item.sku, found.get(item.sku, ()), f"$.items[{place}].sku")
-                    _products.put((self._mine, item.sku), known[item.sku])
-        return known
+        paths = {item.sku: f"$.items[{place}].sku" for place, item in reversed(list(enumerate(order.items)))}
+        if "" in paths:
+            raise Refusal("The line has no SKU.", path=paths[""], code="sku")
+        known: dict[str, int | None] = {sku: _products.get((self._mine, sku)) for sku in paths}
+        unknown = [sku for sku, product in known.items() if product is None]
+        found = self._find_products(unknown) if unknown else {}
+        for sku in unknown:
+            known[sku] = _the_one(sku, found.get(sku, ()), paths[sku])
+            _products.put((self._mine, sku), known[sku])
+        return {sku: product for sku, product in known.items() if product is not None}
 
     def _find_products(self, skus: Sequence[str]) -> dict[str, list[int]]:
         """SKU -> ids of the products with exactly that code: the active ones where there are any."""
@@ -282,7 +312,7 @@ class Bling:
     def _all(self, path: str, query: list[tuple[str, str]], *, operation: str) -> Iterator[Reader]:
         """Every row of a list. A page that repeats the one before ends it: the page number was ignored."""
         before: list[Any] = []
-        for page in range(1, 101):
+        for page in range(1, MOST_PAGES + 1):
             params = [*query, ("pagina", str(page)), ("limite", str(PAGE_SIZE))]
             rows = list(self._get(path, operation=operation, params=params).list("data"))
             raw = [row.raw for row in rows]
@@ -304,49 +334,62 @@ class Bling:
         stream = place.stream
         query = [*stream.query(place, self.settings), ("pagina", str(place.page)), ("limite", str(PAGE_SIZE))]
         rows = list(self._get(stream.path, operation="changes", params=query).list("data"))
-        found = [
-            Change(f"{stream.prefix}{row.text('id')}", _encoded(row.raw)) for row in rows if stream.is_news(row)
-        ]
+        found = [Change(f"{stream.prefix}{row.text('id')}", _encoded(row.raw)) for row in rows if stream.is_news(row)]
         after = place.after(len(rows) >= PAGE_SIZE)
         return Page(found, after.cursor(), more=after.more)
 
     def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
-        """{"id", "order", "invoice", "invoice_xml", "objects"}; `order` is null when Bling does not have it (any more).
+        """{"id", "order", "base_situation", "invoice", "former_invoice", "invoice_xml", "objects"}; `order` is null
+        when Bling does not have it (any more); `former_invoice` is one that the order does not name any more.
 
         `invoice_xml` is the file as Bling gives it: base64 of gzip. Calls: the order, its NF-e and the NF-e's file
         once it is authorised, and one per parcel with a tracking code; an invoice's change costs a search more.
         """
-        invoice = None
+        asked = None
         if external_id.startswith(listing.INVOICE):
-            invoice = self._invoice(external_id.removeprefix(listing.INVOICE))
-            order = self._order_of(invoice) if invoice else None
+            asked = self._invoice(external_id.removeprefix(listing.INVOICE))
+            order = self._order_of(asked) if asked else None
         else:
             order = self._order(external_id)
-        if order is not None and invoice is None and order.integer("notaFiscal.id", 0):
-            invoice = self._invoice(order.text("notaFiscal.id"))
+        invoice = self._invoice_of(order, asked) if order else asked
         bundle = {
             "id": external_id,
             "order": order.raw if order else None,
+            "base_situation": self._base_of(order.text("situacao.id", "")) if order else "",
             "invoice": invoice.raw if invoice else None,
-            "invoice_xml": self._file(invoice) if invoice else "",
+            "former_invoice": asked.raw if asked is not None and asked is not invoice else None,
+            "invoice_xml": self._file(invoice) if invoice and order else "",
             "objects": self._objects(order) if order else [],
         }
         return _encoded(bundle)
+
+    def _invoice_of(self, order: Reader, asked: Reader | None) -> Reader | None:
+        """The NF-e that the order names; the one asked for where it names none."""
+        named = order.text("notaFiscal.id", "0")
+        if named == "0":
+            return asked
+        _orders_of_notes.put((self._mine, named), order.text("id"))
+        return asked if asked and asked.text("id") == named else self._invoice(named)
 
     def _invoice(self, invoice: str) -> Reader | None:
         answer = self._call("GET", f"/nfe/{invoice}", operation="invoice", accept=(NOT_FOUND,))
         return None if answer.status == NOT_FOUND else answer.reader().object("data")
 
     def _order_of(self, invoice: Reader) -> Reader | None:
-        """The order an NF-e belongs to: of those with its number, the one that names it."""
-        number = invoice.text("numeroPedidoLoja", "")
-        if not number:
-            return None
-        for row in self._numbered(number):
+        """The order an NF-e belongs to: of those with its number, the one that names it. Whether an order still names
+        an NF-e that was cancelled is not known: the only one of its shop will do.
+        """
+        note, number = invoice.text("id"), invoice.text("numeroPedidoLoja", "")
+        if held := _orders_of_notes.get((self._mine, note)):
+            return self._order(held)
+        same_shop = []
+        for row in self._numbered(number) if number else ():
             order = self._order(row.text("id"))
-            if order is not None and order.integer("notaFiscal.id", 0) == invoice.integer("id"):
+            if order is not None and order.text("notaFiscal.id", "") == note:
                 return order
-        return None
+            if order is not None and order.integer("loja.id", 0) == invoice.integer("loja.id", 0):
+                same_shop.append(order)
+        return same_shop[0] if len(same_shop) == 1 else None
 
     def _file(self, invoice: Reader) -> str:
         """The NF-e's file as Bling holds it, base64; empty where it may not be used or has none."""
@@ -355,13 +398,8 @@ class Bling:
         key = invoice.text("chaveAcesso")
         held = _documents.get((self._mine, key))
         if held is None:
-            answer = self._call(
-                "GET",
-                f"/nfe/documento/{key}",
-                operation="invoice_xml",
-                params={"formato": "xml"},
-                accept=(NOT_FOUND,),
-            )
+            path = f"/nfe/documento/{key}"
+            answer = self._call("GET", path, operation="invoice_xml", params={"formato": "xml"}, accept=(NOT_FOUND,))
             if answer.status == NOT_FOUND:
                 return ""
             held = next((text for file in answer.reader().list("data") if (text := file.text("conteudo", ""))), "")
@@ -404,19 +442,6 @@ def _next_midnight(now: datetime) -> datetime:
     """When the day's calls are counted anew: at midnight in Brasília, as far as is known."""
     tomorrow = now.astimezone(payloads.BRASILIA).date() + timedelta(days=1)
     return datetime.combine(tomorrow, time(0), payloads.BRASILIA).astimezone(UTC)
-
-
-def _erp_order(row: Reader, hub_key: str) -> ErpOrder:
-    situation = row.text("situacao.id", "")
-    return ErpOrder(
-        external_id=row.text("id"),
-        number=row.text("numero", ""),
-        reference=row.text("numeroLoja", ""),
-        hub_key=hub_key,
-        cancelled=situation == CANCELLED,
-        total=row.number("total", Decimal(0)) if row.has("total") else None,
-        raw_status=situation,
-    )
 
 
 def _id_of_write(answer: Reader) -> str:

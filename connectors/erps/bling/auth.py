@@ -9,7 +9,7 @@ from connectors.contract import Account, Credentials
 from connectors.failures import Category, Failure
 from connectors.http import Client
 
-TOKEN_PATH = "/Api/v3/oauth/token"
+TOKEN_PATH = "/Api/v3/oauth/token"  # noqa: S105 - an address
 CONSENT_PATH = "/Api/v3/oauth/authorize"
 
 

@@ -126,4 +126,3 @@ def resume(cursor: Cursor, settings: Mapping[str, Any], window: Window | None, n
 def _start(settings: Mapping[str, Any], now: datetime) -> datetime:
     moment = Reader(settings, "$.settings").moment("start_at", None, zone="UTC")
     return min(moment, now) if moment else now - FIRST
-

@@ -62,11 +62,13 @@ def hub_key_in(notes: str) -> str:
     return found.group() if found else ""
 
 
-def meaning_of(situation: str, settings: Mapping[str, Any]) -> str:
-    """A word of `MEANINGS`; empty for a situation nobody has named."""
+def meaning_of(situation: str, settings: Mapping[str, Any], base: str = "") -> str:
+    """A word of `MEANINGS`; empty for a situation nobody has named. `base` is the one that it derives from."""
     chosen = settings.get("situations")
     word = chosen.get(situation) if isinstance(chosen, Mapping) else None
-    return str(word) if word in MEANINGS else SITUATIONS.get(situation, "")
+    if isinstance(word, str) and word in MEANINGS:
+        return word
+    return SITUATIONS.get(situation) or SITUATIONS.get(base, "")
 
 
 def is_usable(invoice: Reader) -> bool:
@@ -82,7 +84,7 @@ def is_usable(invoice: Reader) -> bool:
 def sale_state(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> SaleState:
     """Raises `Refusal` with the JSON path of what cannot be read, and nothing else."""
     bundle = Reader(raw)
-    if not bundle.has("order"):
+    if bundle.raw.get("order", bundle) is None:
         return _without_order(bundle)
     try:
         return _sale(bundle, settings)
@@ -103,11 +105,11 @@ def _without_order(bundle: Reader) -> SaleState:
 def _sale(bundle: Reader, settings: Mapping[str, Any]) -> SaleState:
     order, note = bundle.object("order"), bundle.maybe("invoice")
     situation = order.text("situacao.id", "")
-    meaning = meaning_of(situation, settings)
+    meaning = meaning_of(situation, settings, bundle.text("base_situation", ""))
     if situation and not meaning:
         order.unknown.append(f"{order.path}.situacao.id: {situation}"[:250])
     xml = _xml(bundle)
-    invoices = _invoices(note, xml, settings)
+    invoices = _invoices(note, xml, settings) + _cancelled(bundle.maybe("former_invoice"))
     dispatches, parcels_open, trouble = _parcels(bundle, order, meaning, settings)
     cancelled = meaning == "cancelled"
     invoiced = any(not invoice.cancelled for invoice in invoices)
@@ -129,20 +131,25 @@ def _sale(bundle: Reader, settings: Mapping[str, Any]) -> SaleState:
 
 
 def _invoices(note: Reader, xml: bytes, settings: Mapping[str, Any]) -> tuple[InvoiceDocument, ...]:
-    key = note.text("chaveAcesso", "")
-    gone = note.integer("situacao", 0) == _NOTE_CANCELLED and bool(_KEY.fullmatch(key))
-    if not gone and (not is_usable(note) or _is_test(xml, settings)):
-        return ()
-    return (
-        InvoiceDocument(
-            key=key,
-            number=note.text("numero", "").lstrip("0"),
-            series=note.text("serie", ""),
-            issued_at=note.moment("dataEmissao", None, zone=ZONE),
-            amount=note.number("valorNota") if note.has("valorNota") else None,
-            cancelled=gone,
-            xml=xml,
-        ),
+    if is_usable(note) and not _is_test(xml, settings):
+        return (_invoice(note, xml),)
+    return _cancelled(note)
+
+
+def _cancelled(note: Reader) -> tuple[InvoiceDocument, ...]:
+    gone = note.integer("situacao", 0) == _NOTE_CANCELLED and _KEY.fullmatch(note.text("chaveAcesso", ""))
+    return (_invoice(note, b"", cancelled=True),) if gone else ()
+
+
+def _invoice(note: Reader, xml: bytes, *, cancelled: bool = False) -> InvoiceDocument:
+    return InvoiceDocument(
+        key=note.text("chaveAcesso"),
+        number=note.text("numero", "").lstrip("0"),
+        series=note.text("serie", ""),
+        issued_at=note.moment("dataEmissao", None, zone=ZONE),
+        amount=note.number("valorNota") if note.has("valorNota") else None,
+        cancelled=cancelled,
+        xml=xml,
     )
 
 

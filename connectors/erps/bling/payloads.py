@@ -1,4 +1,4 @@
-"""Canonical order -> what Bling wants to read. Pure. Money becomes floats of two decimals: Bling's JSON has no other."""
+"""Canonical order -> what Bling wants to read. Pure. Money becomes floats of two decimals: Bling's JSON has no more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -177,7 +177,10 @@ class Rpc:
 
     def _login(self, params: list[Any]) -> Any:
         try:
-            return self._result("common.db.login", params, "login", signed=False, seconds=LOGIN_SECONDS)
+            # The answer is the session, in a list without names.
+            return self._result(
+                "common.db.login", params, "login", signed=False, seconds=LOGIN_SECONDS, unrecorded=True
+            )
         except Failure as failure:
             if failure.category is Category.RATE_LIMITED:
                 failure.retry_at = datetime.now(UTC) + LOCKED_OUT

@@ -1,0 +1,112 @@
+"""Amazon.com.br through the Selling Partner API (Orders 2026-01-01 for reading, v0 for shipment confirmation)."""
+
+from connectors.contract import Capability, Field, Rate, Role, Service
+from connectors.failures import Category, FailureTable, Fault, Verdict
+
+_REAUTHORISE = (
+    "Amazon no longer accepts this seller's authorisation. Authorise the application again in Seller Central."
+)
+_APPLICATION = "Amazon does not accept the application's client id or secret. A rotated secret has to be entered here."
+_ROLE = (
+    "Amazon denies this. The application lacks a role for it, the API is not enabled for the application, or the "
+    "seller has withdrawn the authorisation."
+)
+
+SERVICE = Service(
+    kind="amazon",
+    role=Role.CHANNEL,
+    label="Amazon",
+    adapter="connectors.channels.amazon.adapter:Amazon",
+    mapping="connectors.channels.amazon.mapping:order",
+    simulator="connectors.channels.amazon.simulator:AmazonSimulator",
+    capabilities=frozenset(
+        {
+            Capability.CHANGES,
+            Capability.FETCH,
+            Capability.SEND_INVOICE,
+            Capability.SEND_DISPATCH,
+            Capability.CONSENT,
+            Capability.REFRESH,
+            Capability.CHECK,
+        }
+    ),
+    fields=(
+        Field("client_id", "LWA client id", help="Of the application, from the Solution Provider Portal."),
+        Field("client_secret", "LWA client secret", secret=True),
+        Field(
+            "refresh_token",
+            "Refresh token",
+            secret=True,
+            required=False,
+            help="Private application: shown once when it is authorised. Otherwise sign in with the button.",
+        ),
+        Field("external_account", "Selling partner id", required=False),
+        Field("application_id", "Application id", required=False, help="amzn1.sp.solution.…, for the consent page."),
+        Field("marketplace_id", "Marketplace id", required=False, default="A2Q3Y263D00KWC"),
+        Field(
+            "self_ship_invoice",
+            "NF-e of Self Ship orders",
+            required=False,
+            default="send",
+            help="send or skip: whether Amazon wants it for these orders is not published.",
+        ),
+        Field(
+            "fba_onsite",
+            "Amazon-fulfilled orders leave from the seller's own warehouse (FBA Onsite)",
+            required=False,
+            default="no",
+            help="yes or no: an order does not tell FBA Onsite from FBA.",
+        ),
+        Field(
+            "md5_format",
+            "Digest of the NF-e",
+            required=False,
+            default="base64",
+            help="base64 as in the vendor's tutorial; hex if a live account refuses that.",
+        ),
+        Field(
+            "default_carrier",
+            "Carrier's name where the ERP gives none",
+            required=False,
+            help="Amazon requires one with every shipment.",
+        ),
+        Field("poll_seconds", "Seconds between two polls", required=False, default="180"),
+    ),
+    hosts={
+        "api": "https://sellingpartnerapi-na.amazon.com",
+        "login": "https://api.amazon.com",
+        "consent": "https://sellercentral.amazon.com.br",
+    },
+    rates=(
+        Rate(0.0056, 20, ("searchOrders",)),
+        Rate(0.5, 30, ("getOrder",)),
+        Rate(2, 10, ("confirmShipment",)),
+        Rate(1.133, 25, ("submitInvoice",)),
+        Rate(1.133, 25, ("getInvoiceStatus",)),
+        Rate(1.133, 25, ("submitShipmentInvoice",)),
+        Rate(1.133, 25, ("getShipmentInvoiceStatus",)),
+    ),
+    failures=FailureTable(
+        by_code={
+            "invalid_grant": Verdict(Category.AUTH, _REAUTHORISE),
+            "invalid_client": Verdict(Category.AUTH, _APPLICATION),
+            "unauthorized_client": Verdict(Category.AUTH, _APPLICATION),
+            "invalid_scope": Verdict(Category.AUTH, _APPLICATION),
+            "QuotaExceeded": Verdict(Category.RATE_LIMITED, "Amazon's quota for this operation is used up."),
+        },
+        by_status={
+            400: Verdict(Category.REJECTED, "Amazon refused this request."),
+            403: Verdict(Category.AUTH, _ROLE),
+            404: Verdict(Category.REJECTED, "Amazon does not know this order: too old, or another seller's."),
+            405: Verdict(Category.REJECTED, "Amazon does not allow this in the order's present state."),
+            409: Verdict(Category.REJECTED, "Amazon does not allow this in the order's present state."),
+            413: Verdict(Category.REJECTED, "The document is too large for Amazon."),
+            415: Verdict(Category.BUG, "Amazon does not take this kind of content.", fault=Fault.HUB),
+        },
+    ),
+    # One search per 179 seconds is all Amazon grants for good.
+    poll_seconds=180,
+    max_parallel=4,
+    redact=frozenset({"buyerEmail", "buyerName", "phone", "taxRegistrationNumber", "invoiceContent", "InvoiceContent"}),
+    docs="https://developer-docs.amazon.com/sp-api/docs/orders-api",
+)

@@ -1,0 +1,127 @@
+"""Everything one sale needs, read with as few calls as possible.
+
+`{"pack": … | null, "orders": […], "shipments": [{"shipment", "sla", "costs", "carrier"}], "billing": … | null,
+"discounts": {order id: …}, "returns": […]}`, each part verbatim as Mercado Livre gave it.
+"""
+
+import json
+from typing import Any
+
+from connectors.channels.mercado_livre.listing import seller_id
+from connectors.contract import Account
+from connectors.failures import Category, Failure, Refusal
+from connectors.http import Client
+from connectors.reading import parse_json
+
+NEW_FORMAT = {"x-format-new": "true"}
+NEW_DOMAIN = {"X-New-Domain": "true"}
+Raw = dict[str, Any]
+
+
+def fetch(account: Account, http: Client, external_id: str, hint: bytes) -> bytes:
+    if external_id.startswith("shipment:"):
+        external_id = _order_of_shipment(account, http, external_id.removeprefix("shipment:"))
+    known = _hinted(hint, external_id)
+    pack, orders = _pack_and_orders(http, external_id, known)
+    bundle = {
+        "pack": pack,
+        "orders": orders,
+        "shipments": [_shipment(http, number) for number in _shipment_ids(pack, orders)],
+        "billing": _billing(http, orders),
+        "discounts": {str(one["id"]): _get(http, f"/orders/{one['id']}/discounts", "discounts")
+                      for one in orders if "order_has_discount" in (one.get("tags") or ())},
+        "returns": _returns(http, orders),
+    }  # fmt: skip
+    return json.dumps(bundle, default=float, ensure_ascii=False).encode()
+
+
+def _get(http: Client, path: str, operation: str, **options: Any) -> Any:
+    """The answer's JSON; None where there is nothing (yet)."""
+    answer = http.get(path, operation=operation, accept=(404,), headers=NEW_FORMAT | options.pop("headers", {}))
+    return None if answer.status in (204, 404) else answer.json()
+
+
+def _order_of_shipment(account: Account, http: Client, shipment_id: str) -> str:
+    found = _get(http, f"/shipments/{shipment_id}/orders", "shipment_orders", headers=NEW_DOMAIN)
+    for entry in found if isinstance(found, list) else ():
+        if isinstance(entry, dict) and str(entry.get("seller_id", seller_id(account))) == seller_id(account):
+            return str(entry["order_id"])
+    raise Failure(Category.TRANSIENT, f"Mercado Livre names no order for shipment {shipment_id} yet.", code="no_order")
+
+
+def _hinted(hint: bytes, external_id: str) -> Raw | None:
+    """The order of a search result, if that is what the hint is."""
+    if not hint:
+        return None
+    try:
+        order = parse_json(hint, what="hint")
+    except Refusal:
+        return None
+    if not isinstance(order, dict) or not order.get("order_items"):
+        return None
+    return order if external_id in (str(order.get("pack_id")), str(order.get("id"))) else None
+
+
+def _pack_and_orders(http: Client, external_id: str, known: Raw | None) -> tuple[Raw | None, list[Raw]]:
+    """Order and pack ids look the same: an id without a hint is tried as an order's first."""
+    first = known or _order_or_none(http, external_id)
+    if first and not first.get("pack_id"):
+        return None, [first]
+    pack_id = str(first["pack_id"]) if first else external_id
+    pack = _get(http, f"/packs/{pack_id}", "pack")
+    if not isinstance(pack, dict):
+        raise Failure(Category.TRANSIENT, f"Mercado Livre knows no order or pack {pack_id}, or not yet.", code="404")
+    have = {str(first["id"]): first} if first else {}
+    ids = [str(one["id"]) for one in pack.get("orders") or () if isinstance(one, dict)]
+    ids += [one for one in have if one not in ids]
+    orders = (have.get(one) or _order_or_none(http, one) for one in ids)
+    return pack, [one for one in orders if one]
+
+
+def _order_or_none(http: Client, order_id: str) -> Raw | None:
+    """None for an id that is no order of this seller; a pack may hold other sellers' orders."""
+    answer = http.get(f"/orders/{order_id}", operation="order", headers=NEW_FORMAT, accept=(403, 404))
+    return dict(answer.reader().raw) if answer.status < 300 else None
+
+
+def _shipment_ids(pack: Raw | None, orders: list[Raw]) -> list[str]:
+    ids = [(order.get("shipping") or {}).get("id") for order in orders]
+    ids.append(((pack or {}).get("shipment") or {}).get("id"))
+    return [str(one) for one in dict.fromkeys(ids) if one]
+
+
+def _shipment(http: Client, number: str) -> Raw:
+    shipment = _get(http, f"/shipments/{number}", "shipment")
+    if not isinstance(shipment, dict):
+        raise Failure(Category.TRANSIENT, f"Mercado Livre does not show shipment {number} yet.", code="404")
+    found: Raw = {"shipment": shipment}
+    if shipment.get("status") == "cancelled" or logistic(shipment)[1] == "fulfillment":
+        return found
+    found["sla"] = _get(http, f"/shipments/{number}/sla", "sla")
+    found["costs"] = _get(http, f"/shipments/{number}/costs", "costs")
+    if shipment.get("status") == "shipped":
+        found["carrier"] = _get(http, f"/shipments/{number}/carrier", "carrier")
+    return found
+
+
+def logistic(shipment: Raw) -> tuple[str, str]:
+    """(mode, type), in the new format or the old one."""
+    nested = shipment.get("logistic") or {}
+    return (
+        str(nested.get("mode") or shipment.get("mode") or ""),
+        str(nested.get("type") or shipment.get("logistic_type") or ""),
+    )
+
+
+def _billing(http: Client, orders: list[Raw]) -> Any:
+    for order in orders:
+        number = ((order.get("buyer") or {}).get("billing_info") or {}).get("id")
+        if number:
+            return _get(http, f"/orders/billing-info/MLB/{number}", "billing")
+    return None
+
+
+def _returns(http: Client, orders: list[Raw]) -> list[Any]:
+    claims = [claim.get("id") for order in orders for claim in order.get("mediations") or () if isinstance(claim, dict)]
+    found = [_get(http, f"/post-purchase/v2/claims/{one}/returns", "returns") for one in claims if one]
+    return [one for one in found if one]
