@@ -168,17 +168,19 @@ class Client:
         effect: bool = False,
         signed: bool = True,
         accept: tuple[int, ...] = (),
-        seconds: float = TOTAL_SECONDS,
+        seconds: float | None = None,
         unrecorded: bool = False,
     ) -> Answer:
         """One call, repeated where that is safe. Returns a 2xx answer, or one whose status is in `accept`.
 
-        `host` names one of the account's hosts. `effect`: the call changes something and is not repeatable.
+        `host` names one of the account's hosts. `seconds` is the whole time the call may take; by default the
+        connection's setting `call_seconds`, at most `TOTAL_SECONDS`. `effect`: the call changes something and
+        is not repeatable.
         `unrecorded`: the answer holds a secret under no name that redaction could know, so none of it is kept.
         Raises `Failure`; after an `effect` call it may be `uncertain`. Raises `LeaseLost`.
         """
         call = _Call(
-            method, self._address(host, path), operation, effect, seconds, accept,
+            method, self._address(host, path), operation, effect, seconds or self._usual_seconds(), accept,
             {"params": params, "json": json, "data": data, "files": files}, dict(headers or {}), unrecorded,
         )  # fmt: skip
         for attempt in range(1, QUICK_TRIES + 1):
@@ -189,6 +191,9 @@ class Client:
                     raise again.failure from again.__cause__
                 time.sleep(random.uniform(0, QUICK_WAIT_SECONDS * 2**attempt))
         raise AssertionError("unreachable")
+
+    def _usual_seconds(self) -> float:
+        return min(float(self.account.settings.get("call_seconds") or TOTAL_SECONDS), TOTAL_SECONDS)
 
     def _address(self, host: str, path: str) -> str:
         if path.startswith(("https://", "http://")):

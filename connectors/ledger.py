@@ -143,16 +143,10 @@ def claim(
         UPDATE {table} SET
             lease = %s, lease_until = %s, claimed_at = %s, attempts = attempts + 1, state = 'running'
         WHERE id IN (SELECT id FROM picked)
-        RETURNING id
+        RETURNING *
     """  # noqa: S608
     values: list[Any] = [connection.pk, now, *rest_values, *crowd_values, limit, lease, now + LEASE, now]
-    with database.cursor() as cursor:
-        cursor.execute(statement, values)
-        ids = [row[0] for row in cursor.fetchall()]
-    if not ids:
-        return []
-    jobs = list(Job.objects.filter(pk__in=ids, lease=lease).select_related("order"))
-    return sorted(jobs, key=lambda job: (-job.priority, job.due_at))
+    return sorted(Job.objects.raw(statement, values), key=lambda job: (-job.priority, job.due_at))
 
 
 @dataclass

@@ -38,7 +38,7 @@ def fetch(desk: Desk, job: Job) -> None:
     entry = _fetched(desk, job)
     if entry is not None:
         intake.read(desk.connection, [entry])
-    _finish(job)
+    desk.finish(job)
 
 
 def read_erp(desk: Desk, job: Job) -> None:
@@ -47,7 +47,10 @@ def read_erp(desk: Desk, job: Job) -> None:
     link = sales.read(desk.connection, entry) if entry is not None else None
     if link is None:
         link = Link.objects.filter(connection=desk.connection, external_id=job.key).first()
-    _finish(job, again_at=_next_watch(desk, link))
+    again_at = _next_watch(desk, link)
+    if again_at is None:
+        return desk.finish(job)
+    return _finish(job, again_at=again_at)
 
 
 def _fetched(desk: Desk, job: Job) -> InboxEntry | None:
@@ -88,7 +91,7 @@ def export(desk: Desk, job: Job) -> None:
     """Creates the order in the ERP, once. An uncertain earlier try is looked up before anything is sent."""
     order = _order(job)
     if Link.objects.filter(order=order, connection=desk.connection).exists():
-        return _finish(job)
+        return desk.finish(job)
     if job.uncertain:
         found = _look_up(desk, job, order)
         if found is not None:

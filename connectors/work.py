@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from connectors import health, ledger, registry, tokens
@@ -45,6 +45,7 @@ class Desk:
     lease: ledger.Lease | None = None
     job: Job | None = None
     exchanges: list[ExchangeRow] = field(default_factory=list)
+    finished: list[Job] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.service = registry.service(self.connection.kind)
@@ -92,8 +93,23 @@ class Desk:
             rows, self.exchanges = self.exchanges, []
             ExchangeRow.objects.bulk_create(rows)
 
+    def finish(self, job: Job) -> None:
+        """The job is done and its work is committed: written down with the others of its claim. If that is lost the
+        job runs again, so this is not for one that would do harm then."""
+        self.finished.append(job)
+
+    def settle(self) -> None:
+        """One commit for what the jobs of a claim left to write down: commits are what quick jobs spend their time on."""
+        jobs, self.finished = self.finished, []
+        if not jobs and not self.exchanges:
+            return
+        with transaction.atomic():
+            self.save_exchanges()
+            if ledger.finish_all(jobs) < len(jobs):
+                log.warning("lost the lease of finished jobs; another worker has them")
+
     def close(self) -> None:
-        self.save_exchanges()
+        self.settle()
         self.purse.close()
 
 
@@ -163,18 +179,16 @@ def drain(
 def _run_all(desk: Desk, jobs: list[Job], operations: Mapping[str, Operation], stopping: Callable[[], bool]) -> bool:
     """Runs the jobs of one claim. False when the connection should be left alone now; the rest is given back."""
     desk.lease = ledger.Lease(jobs[0].lease, timezone.now() + ledger.LEASE)
-    for job in jobs:
-        if stopping():
-            ledger.give_back(job.lease)
-            return False
-        try:
-            if not _run(desk, job, operations):
-                ledger.give_back(job.lease)
-                return False
-        except LeaseLost:
-            log.warning("lost the lease of job %s; another worker has it", job.pk)
-            return True
-    return True
+    try:
+        goes_on = all(not stopping() and _run(desk, job, operations) for job in jobs)
+    except LeaseLost:
+        log.warning("lost a lease of connection %s; another worker has the job", desk.connection.pk)
+        goes_on = True
+    finally:
+        desk.settle()
+    if not goes_on:
+        ledger.give_back(jobs[0].lease)
+    return goes_on
 
 
 def _run(desk: Desk, job: Job, operations: Mapping[str, Operation]) -> bool:
@@ -196,7 +210,6 @@ def _run(desk: Desk, job: Job, operations: Mapping[str, Operation]) -> bool:
         health.went_well(desk.connection)
         return True
     finally:
-        desk.save_exchanges()
         desk.job = None
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from orders import invoices, lifecycle
-from orders.documents import DispatchDocument, InvoiceDocument, Milestones, TrackingEventDocument
+from orders.documents import DispatchDocument, InvoiceDocument, Milestones, TrackingEventDocument, storable
 from orders.invoices import InvoiceRefused
 from orders.models import Answer, Invoice, Order, OrderEvent, Shipment, TrackingEvent
 from orders.snapshot import settled
@@ -269,7 +269,7 @@ def record_answer(
     order = subject.order
     _lock(order)
     subject.refresh_from_db(fields=["answer", "answer_text", "answered_at"])
-    if not _assign(subject, {"answer": answer.value, "answer_text": lifecycle.storable(text)}):
+    if not _assign(subject, {"answer": answer.value, "answer_text": storable(text)}):
         return None
     _assign(subject, {"answered_at": now})
     return append(order, ANSWERS[answer], Source.CHANNEL, _about(subject, text), now=now)

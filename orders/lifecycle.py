@@ -10,7 +10,7 @@ from typing import Protocol
 
 from django.utils import timezone
 
-from orders.documents import Milestones, earliest
+from orders.documents import Milestones, earliest, storable
 from orders.models import Order, OrderEvent
 from orders.vocabulary import OrderStatus, Source
 
@@ -85,11 +85,6 @@ def _learn(order: Order, name: str, time: datetime | None) -> bool:
     known: datetime | None = getattr(order, name)
     setattr(order, name, earliest(known, time))
     return known is None and time is not None
-
-
-def storable(text: str) -> str:
-    """Services answer with anything; no database keeps NUL or half a character in a text."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def entry(

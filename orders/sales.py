@@ -3,7 +3,7 @@
 Nobody but `ingest` uses this: it holds the locks.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
@@ -22,6 +22,7 @@ R = TypeVar("R", OrderItem, Payment, Shipment)
 KEPT = frozenset(
     {"id", "seller", "channel", "external_id", "created_at", "exported_at", "released_holds", "order", "source"}
 )
+LINES_TOLD = 10
 GONE = "no longer in the channel's order"
 
 
@@ -53,7 +54,7 @@ class Rows(Generic[R]):
 
 def outdated(row: OrderItem | Payment | Shipment, seen: datetime | None) -> bool:
     """Whether a newer document than `seen` held the row."""
-    return seen is not None and (row.last_seen_at is None or seen < row.last_seen_at)
+    return seen is not None and row.last_seen_at is None
 
 
 def _assign(row: models.Model, columns: dict[str, Any]) -> list[str]:
@@ -82,13 +83,14 @@ class Sale:
         """Merges the document; whether anything changed."""
         changed = self._refer(document.ids)
         if digest != self.order.content_hash:
-            replaced = self.order.version_at
+            replaced, counted = self.order.version_at, len(self.line_events)
             newest = snapshot.version(document, now) >= replaced
             if newest:
                 changed = True
                 self._replace(document, digest, source, now)
                 self._leave(document, replaced, source)
             changed |= self._parts(document, newest, source, now)
+            self._tell_lines(self.line_events[counted:], source, now)
             changed |= self._advance(document, source, now)
         if changed:
             self.order.search = snapshot.search(self.order, self.references, self.items.by_id.values())
@@ -150,7 +152,7 @@ class Sale:
             self.payments.merge(key, seen, snapshot.payment(payment), self._make(Payment))
             for key, payment in payments.items()
         ]
-        touched += [self._shipment(key, shipment, seen) for key, shipment in shipments.items()]
+        touched += [self._shipment(key, shipment, seen, source, now) for key, shipment in shipments.items()]
         return any(touched)
 
     def _make(self, model: type[R]) -> Callable[..., R]:
@@ -187,9 +189,15 @@ class Sale:
             )
         return counted
 
-    def _shipment(self, key: str, shipment: documents.Shipment, seen: datetime | None) -> bool:
+    def _shipment(
+        self, key: str, shipment: documents.Shipment, seen: datetime | None, source: Source, now: datetime
+    ) -> bool:
+        known = self.shipments.by_id.get(key)
+        problem = known.exception if known else ""
         changed = self.shipments.merge(key, seen, snapshot.shipment(shipment), self._make_shipment)
         row = self.shipments.by_id[key]
+        if row.exception and row.exception != problem:
+            self._tell("parcel_problem", source, now, {"code": str(row), "text": row.exception})
         settled = bool(_assign(row, snapshot.settled(row, shipment.shipped_at, shipment.delivered_at)))
         if settled:
             self.shipments.touched[key] = row
@@ -198,8 +206,20 @@ class Sale:
     def _make_shipment(self, **columns: Any) -> Shipment:
         return Shipment(order=self.order, source=Source.CHANNEL.value, **columns)
 
-    def _tell(self, code: str, source: Source, now: datetime, data: dict[str, object]) -> None:
+    def _tell_lines(self, line_events: Sequence[LineEvent], source: Source, now: datetime) -> None:
+        for change in LineChange:
+            lines = [_told(event) for event in line_events if event.change == change]
+            if lines:
+                more = ["…"] if len(lines) > LINES_TOLD else []
+                data = {"change": change.value, "lines": ", ".join(lines[:LINES_TOLD] + more)}
+                self._tell("lines_changed", source, now, data)
+
+    def _tell(self, code: str, source: Source, now: datetime, data: Mapping[str, object]) -> None:
         self.events.append(entry(self.order, code, source, now, data))
+
+
+def _told(event: LineEvent) -> str:
+    return f"{event.quantity.normalize():f} × {event.item.sku or event.item.title}"
 
 
 def new(channel: SalesChannel, document: OrderDocument, digest: str, source: Source, now: datetime) -> Sale:
@@ -220,6 +240,7 @@ def new(channel: SalesChannel, document: OrderDocument, digest: str, source: Sou
     sale._tell("received", source, now, {"status": document.raw_status})
     sale._refer(document.ids)
     sale._parts(document, True, source, now)
+    sale._tell_lines(sale.line_events, source, now)
     sale._advance(document, source, now)
     sale._tell_holds((), now)
     order.search = snapshot.search(order, sale.references, sale.items.by_id.values())

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
 from orders.models import OrderEvent
-from orders.vocabulary import Hold
+from orders.vocabulary import Hold, LineChange
 
 Sentence = str | Promise
 
@@ -24,6 +24,8 @@ SENTENCES: dict[str, Sentence] = {
     # The channel's documents
     "received": _("Received from the channel."),
     "changed": _("Changed by the channel: %(fields)s."),
+    "lines_changed": _("%(change)s: %(lines)s"),
+    "parcel_problem": _("Problem with parcel %(code)s: %(text)s"),
     # Milestones
     "approved": _("Payment approved on %(when)s."),
     "invoiced": _("Invoiced on %(when)s."),
@@ -103,6 +105,8 @@ def _shown(name: str, value: Any) -> str:
     if name == "when":
         moment = parse_datetime(str(value))
         return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT") if moment else str(value)
+    if name == "change":
+        return str(LineChange(value).label) if value in LineChange else str(value)
     if name == "hold":
         return str(Hold(value).label) if value in Hold else str(value)
     if name == "fields":

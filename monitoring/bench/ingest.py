@@ -1,8 +1,8 @@
 """The door for a channel's documents, against what a plain program would do with the same rows."""
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection, transaction
@@ -16,6 +16,8 @@ from orders.ingest import ingest
 from orders.models import Order, OrderEvent, OrderItem, OrderReference, Payment, SalesChannel, Shipment
 
 PAGE = 50
+RUNS = 15
+T = TypeVar("T")
 PARTS: tuple[type[Model], ...] = (OrderReference, OrderItem, Payment, Shipment, OrderEvent)
 # What tells an existing row from a new one.
 LOOKUPS = {
@@ -38,15 +40,16 @@ def run() -> Report:
 
 def _compare(report: Report, shop: SalesChannel) -> None:
     pages = (documents.page(f"new{number}", PAGE) for number in itertools.count())
+    shops = (documents.channel("yardstick") for _ in itertools.count())
     rows = Rows(shop, documents.page("model", PAGE))
     with psycopg.connect(**connection.get_connection_params()) as bare:
         seconds = alternate(
             {
                 "ingest": _next(pages, lambda page: ingest(shop, page)),
-                "django": lambda: rows.update_or_create(documents.channel("django")),
-                "bare": lambda: rows.insert(bare, documents.channel("bare")),
+                "django": _next(shops, rows.update_or_create),
+                "bare": _next(shops, lambda channel: rows.insert(bare, channel)),
             },
-            runs=15,
+            runs=RUNS,
         )
     rate = {name: PAGE / taken for name, taken in seconds.items()}
     mine = f"{rate['ingest']:,.0f} orders/s"
@@ -60,9 +63,9 @@ def _compare(report: Report, shop: SalesChannel) -> None:
     )  # fmt: skip
 
 
-def _next(pages: Any, work: Callable[[list[OrderDocument]], object]) -> Callable[[], object]:
-    """Documents are made before the clock starts for the first, and between the turns for the others."""
-    made = [next(pages) for _ in range(20)]
+def _next(things: Iterator[T], work: Callable[[T], object]) -> Callable[[], object]:
+    """`work` with a new thing each time, all made before the clock starts."""
+    made = [next(things) for _ in range(RUNS + 1)]
     return lambda: work(made.pop())
 
 
@@ -89,7 +92,7 @@ def _repeat(report: Report, shop: SalesChannel) -> None:
         ingest(shop, known)
     rewritten = _written() - before
     seconds = alternate(
-        {"same": lambda: ingest(shop, known), "new": _next(fresh, lambda page: ingest(shop, page))}, runs=15
+        {"same": lambda: ingest(shop, known), "new": _next(fresh, lambda page: ingest(shop, page))}, runs=RUNS
     )
     report.add(
         "ingest: page with nothing new", f"{seconds['same'] * 1000:.1f} ms", f"new page: {seconds['new'] * 1000:.1f} ms",

@@ -75,10 +75,15 @@ def choose(request: HttpRequest) -> HttpResponse:
         "choose.html",
         _("Add a connection"),
         groups=[
-            (_("Where you sell"), of_role(Role.CHANNEL)),
-            (_("Where you invoice"), of_role(Role.ERP)),
+            (_("Where you sell"), [(one, _needs(one)) for one in of_role(Role.CHANNEL)]),
+            (_("Where you invoice"), [(one, _needs(one)) for one in of_role(Role.ERP)]),
         ],
     )
+
+
+def _needs(service: Service) -> str:
+    """What a person must have at hand; fields with a default can wait."""
+    return ", ".join(words.stored(field.label) for field in service.fields if field.required and not field.default)
 
 
 @form_page

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -96,8 +96,11 @@ def writable(request: HttpRequest, pk: int) -> Connection:
 
 
 def _flow(request: HttpRequest) -> str:
+    """The named flow; "" for the whole connection. A name nobody knows must not become "everything"."""
     flow = request.POST.get("flow", "")
-    return flow if flow in words.OPERATIONS else ""
+    if flow and flow not in words.OPERATIONS:
+        raise Http404
+    return flow
 
 
 @action

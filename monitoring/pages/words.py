@@ -126,6 +126,18 @@ STORED = (
     ),
 )
 
+# Words of the frame around the pages, which knows no Portuguese.
+FRAME = (
+    gettext_noop("Welcome back to"),
+    gettext_noop("Light"),
+    gettext_noop("Dark"),
+    gettext_noop("System"),
+    gettext_noop("Toggle password visibility"),
+    gettext_noop("No results found"),
+    gettext_noop("Reset filters"),
+    gettext_noop("This page yielded into no results. Create a new item or reset your filters."),
+)
+
 REGIONS = {
     "N": (gettext_lazy("North"), ("AC", "AM", "AP", "PA", "RO", "RR", "TO")),
     "NE": (gettext_lazy("Northeast"), ("AL", "BA", "CE", "MA", "PB", "PE", "PI", "RN", "SE")),

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors import actions
-from connectors.http import Client
+from connectors import actions, http
 from connectors.models import Connection, InboxEntry, Job
 from connectors.simulation.server import Fault
 from orders.models import Order
@@ -138,7 +137,7 @@ def test_a_bad_answer_to_a_poll_is_shown_and_mended_by_the_next(toy: Toys, fault
 
 @pytest.mark.parametrize("fault", ["truncated", "html", "redirect", "huge", "cut_after", "drip"])
 def test_a_bad_answer_to_a_fetch_is_a_job_that_can_be_retried(toy: Toys, fault: str, monkeypatch: Any) -> None:
-    monkeypatch.setitem(Client.request.__kwdefaults__, "seconds", 1.0)  # type: ignore[attr-defined]
+    monkeypatch.setattr(http, "TOTAL_SECONDS", 1.0)
     toy.shop.place("1")
     toy.shop.faults = [Fault(fault, match="GET /orders/1")]
     actions.fetch_one(toy.channel, "1", "ana")

@@ -74,12 +74,12 @@ def order(**columns: Any) -> Order:
     return taken(channel(), document(**columns)).order
 
 
-def key(number: int = 12345, cnpj: str = CNPJ, model: str = "55") -> str:
-    first = f"352611{cnpj}{model}001{number:09d}187654321"
+def key(serial: int = 12345, cnpj: str = CNPJ, model: str = "55") -> str:
+    first = f"352611{cnpj}{model}001{serial:09d}187654321"
     return first + str(key_digit(first))
 
 
-def invoice(number: int = 12345, **columns: Any) -> InvoiceDocument:
-    code = columns.pop("key", key(number))
+def invoice(serial: int = 12345, **columns: Any) -> InvoiceDocument:
+    code = columns.pop("key", key(serial))
     xml = f'<nfeProc versao="4.00"><NFe><infNFe Id="NFe{code}"/></NFe></nfeProc>\r\n'.encode()
-    return InvoiceDocument(key=code, **{"number": str(number), "issued_at": at(60), "xml": xml, **columns})
+    return InvoiceDocument(key=code, **{"number": str(serial), "issued_at": at(60), "xml": xml, **columns})

@@ -21,7 +21,7 @@ from tests.orders.factory import NOW, at, channel, document, invoice, item
 pytestmark = pytest.mark.django_db
 
 moments = st.one_of(st.none(), st.integers(0, 5000).map(at))
-milestones = st.builds(Milestones, **{name: moments for name in Milestones.model_fields})
+milestones = st.builds(Milestones, **dict.fromkeys(Milestones.model_fields, moments))
 HISTORY = {"id", "order", "item", "seller", "channel", "created_at", "changed_at", "sealed_xml", "answered_at"}
 
 

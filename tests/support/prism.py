@@ -1,11 +1,11 @@
 """Prism, an independent mock server: it answers from a vendor's own API model and judges every request against it.
 
 `with start_prism(model) as url:` serves one OpenAPI or Swagger model on a loopback port. A request that breaks the
-model is answered with 4xx, or with the header `sl-violations`; `Prefer: code=400` or `Prefer: example=name` chooses
-among the model's own answers. Installed once, from npm, below `HUB_HOME`; a test is skipped where that cannot be.
+model is answered with 4xx and the header `sl-violations`; the header `Prefer: code=400` or `Prefer: example=name`
+chooses among the model's own answers. Installed once, from npm, below the project's `var`, which every test run
+shares; a test is skipped where that cannot be.
 """
 
-import os
 import shutil
 import socket
 import subprocess
@@ -58,8 +58,7 @@ def _installed() -> Path:
     """Prism's entry script, installing it the first time; two test runs at once do not disturb each other."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("Prism needs node and npm, which are not installed here")
-    home = Path(os.environ.get("HUB_HOME", PROJECT / "var"))
-    place = home / "cache" / f"prism-{VERSION}"
+    place = PROJECT / "var" / f"prism-{VERSION}"
     if not place.exists():
         _install(place)
     return place / "node_modules" / PACKAGE / "dist" / "index.js"

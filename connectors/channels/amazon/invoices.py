@@ -4,8 +4,8 @@
 |---|---|---|
 | Self Ship | the seller's carrier | Delivery-by-Amazon API, `SelfShip` |
 | DBA (Delivery by Amazon) | Amazon's partners | Delivery-by-Amazon API, `EasyShip`; no pickup without it |
-| FBA Onsite | Amazon, from the seller's warehouse | Shipment Invoicing API by Amazon's shipment id, where it is known; |
-|            |                                     | else Delivery-by-Amazon API, `FbaOnSite` |
+| FBA Onsite | Amazon, from the seller's warehouse | Shipment Invoicing API where Amazon's shipment id is known, |
+| | | else Delivery-by-Amazon API, `FbaOnSite` |
 | FBA | Amazon's warehouse | nothing: Amazon issues it |
 
 Amazon answers "received", then validates: `Processing`, then `Accepted` or `Errored`, without a reason.

@@ -123,9 +123,10 @@ def _document(reader: Reader, settings: Mapping[str, Any]) -> OrderDocument:
         **_people(reader),
     )
     # Last, when everything has been read.
-    return document.model_copy(
-        update={
-            "holds": tuple(_holds(reader, document)),
+    return OrderDocument(
+        **{
+            **dict(document),
+            "holds": tuple(_holds(document)),
             "unknown": tuple(dict.fromkeys(text[:255] for text in reader.unknown)),
         }
     )
@@ -288,7 +289,7 @@ def _moment(reader: Reader, key: str) -> datetime | None:
         return None
 
 
-def _holds(reader: Reader, document: OrderDocument) -> Iterable[Hold]:
+def _holds(document: OrderDocument) -> Iterable[Hold]:
     """What the seller ships needs the buyer's data for its NF-e. Amazon withholds it while an order is pending."""
     ahead = document.milestones.approved_at is not None and document.milestones.cancelled_at is None
     withheld = document.ship_to is None or not document.buyer.document

@@ -11,7 +11,7 @@ from connectors.channels.mercado_livre.listing import seller_id
 from connectors.contract import Account
 from connectors.failures import Category, Failure, Refusal
 from connectors.http import Client
-from connectors.reading import parse_json
+from connectors.reading import Reader, parse_json
 
 NEW_FORMAT = {"x-format-new": "true"}
 NEW_DOMAIN = {"X-New-Domain": "true"}
@@ -23,10 +23,13 @@ def fetch(account: Account, http: Client, external_id: str, hint: bytes) -> byte
         external_id = _order_of_shipment(account, http, external_id.removeprefix("shipment:"))
     known = _hinted(hint, external_id)
     pack, orders = _pack_and_orders(http, external_id, known)
+    shipments = [_shipment(http, number) for number in _shipment_ids(pack, orders)]
+    if known and _is_old(known, [pack or {}, *(one["shipment"] for one in shipments)]):
+        orders = [_order_or_none(http, str(one["id"])) or one if one is known else one for one in orders]
     bundle = {
         "pack": pack,
         "orders": orders,
-        "shipments": [_shipment(http, number) for number in _shipment_ids(pack, orders)],
+        "shipments": shipments,
         "billing": _billing(http, orders),
         "discounts": {str(one["id"]): _get(http, f"/orders/{one['id']}/discounts", "discounts")
                       for one in orders if "order_has_discount" in (one.get("tags") or ())},
@@ -60,6 +63,13 @@ def _hinted(hint: bytes, external_id: str) -> Raw | None:
     if not isinstance(order, dict) or not order.get("order_items"):
         return None
     return order if external_id in (str(order.get("pack_id")), str(order.get("id"))) else None
+
+
+def _is_old(known: Raw, parts: list[Raw]) -> bool:
+    """A hint may have waited while the sale went on: its state must not be stamped with a newer part's time."""
+    times = [Reader(part).moment("last_updated", None) for part in parts]
+    seen = Reader(known).moment("last_updated", None)
+    return seen is None or any(moment and moment > seen for moment in times)
 
 
 def _pack_and_orders(http: Client, external_id: str, known: Raw | None) -> tuple[Raw | None, list[Raw]]:

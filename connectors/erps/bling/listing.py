@@ -49,7 +49,7 @@ class Stream:
 
 STREAMS = (
     Stream("/pedidos/vendas", "dataAlteracaoInicial", "dataAlteracaoFinal", ("overlap_minutes", 5)),
-    Stream("/nfe", "dataEmissaoInicial", "dataEmissaoFinal", ("invoice_overlap_minutes", 60), prefix=INVOICE),
+    Stream("/nfe", "dataEmissaoInicial", "dataEmissaoFinal", ("invoice_overlap_minutes", 15), prefix=INVOICE),
     # Left out of the list above; an NF-e may be cancelled for a day after its issue, in some states longer.
     Stream(
         "/nfe",

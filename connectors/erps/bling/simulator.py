@@ -144,7 +144,8 @@ class BlingSimulator(Simulator):
             }
 
     def account_settings(self) -> dict[str, Any]:
-        return {}
+        """Nothing here is late, so a poll need not look far back."""
+        return {"overlap_minutes": 1, "invoice_overlap_minutes": 1}
 
     # Signing in
 

@@ -143,6 +143,9 @@ def identifier(buyer: Buyer) -> tuple[str, list[str]] | None:
     Tryton checks the digits, and 8.0 stores the masked form.
     """
     number = document_number(buyer.document)
+    # One digit throughout passes the sum and is nobody's.
+    if len(set(number)) < 2:
+        return None
     if len(number) == 11 and cpf.is_valid(number):
         return "br_cpf", [number, cpf.format(number)]
     if len(number) == 14 and cnpj.is_valid(number):

@@ -1,0 +1,636 @@
+"""A Mercado Livre to play against: orders in packs, parcels that move, single-use refresh tokens, unsigned pushes.
+
+What it does as the real one: the search cuts dates to the hour, sorts by `date_closed`, hides cancelled orders unless
+they are asked for and looks no deeper than 10,000; an NF-e is imported once per shipment; a refresh token works once.
+"""
+
+import heapq
+import itertools
+import json
+import queue
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connectors.channels.mercado_livre import simulated_sale as documents
+from connectors.simulation.server import Request, Response, Simulator, route
+
+Raw = dict[str, Any]
+DEPTH = 10_000
+LARGEST_PAGE = 51
+TOKEN_SECONDS = 21_600
+PUSH_TRIES = 3
+CALLS_PER_SECOND = 50
+IMPORTED = ("drop_off", "xd_drop_off", "cross_docking", "xd_same_day")
+_KEY = re.compile(rb"<chNFe>(\w{44})</chNFe>|Id=[\"']NFe(\w{44})[\"']")
+_NOTHING_SENT = {"picked_up", "dropped_off", "in_hub"}
+
+
+def error(status: int, code: str, message: str = "") -> Response:
+    return Response(status, {"message": message or code, "error": code, "status": status, "cause": []})
+
+
+class MercadoLivreSimulator(Simulator):
+    """`carrier_after`: seconds from a parcel's release to its pick-up, and again to `shipped`.
+
+    `deliver_after`: seconds from then to the delivery (None: never). `ready_after`: seconds until a new shipment takes
+    its invoice. `push_url`: where pushes go. `limits`: answer 429 above 50 calls a second (the real number is unknown).
+    """
+
+    kind = "mercado_livre"
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        delay: float = 0.0,
+        carrier_after: float = 1.0,
+        deliver_after: float | None = None,
+        ready_after: float = 0.0,
+        push_url: str = "",
+        limits: bool = False,
+    ) -> None:
+        super().__init__(seed=seed, delay=delay)
+        self.carrier_after, self.deliver_after, self.ready_after = carrier_after, deliver_after, ready_after
+        self.push_url, self.limits = push_url, limits
+        self.seller, self.application, self.secret = 500_000_001, "1000000000000001", "simulated-secret"
+        self.numbers = itertools.count(1)
+        self.orders: dict[str, Raw] = {}
+        self.packs: dict[str, Raw] = {}
+        self.shipments: dict[str, Raw] = {}
+        self.billings: dict[str, Raw] = {}
+        self.orders_of: dict[str, list[str]] = {}  # of a shipment
+        self.invoices: dict[str, Raw] = {}  # imported, by shipment
+        self.attached: dict[str, list[Raw]] = {}  # by pack
+        self.feedbacks: dict[str, Raw] = {}
+        self.reported: dict[str, Raw] = {}  # own carriers' tracking, by shipment
+        self.labels: list[str] = []
+        self.keys: dict[str, str] = {}  # NF-e key -> shipment
+        self.missed: list[Raw] = []
+        self.due: list[tuple[float, int, str, str]] = []
+        self.version = 0
+        self.cached: tuple[Any, list[Raw]] = (None, [])
+        self.calls: deque[float] = deque()
+        self.refresh_token = "TG-1-500000001"
+        self.access_tokens = {"APP_USR-1-500000001": time.time() + TOKEN_SECONDS}
+        self.codes: set[str] = set()
+        self.pushes: queue.Queue[Raw] = queue.Queue()
+        self.pusher: threading.Thread | None = None
+
+    # What a connection to it stores
+
+    def account_credentials(self) -> Raw:
+        token = next(reversed(self.access_tokens))
+        return {
+            "client_id": self.application,
+            "client_secret": self.secret,
+            "access_token": token,
+            "refresh_token": self.refresh_token,
+            "user_id": str(self.seller),
+            "expires_at": datetime.fromtimestamp(self.access_tokens[token], UTC).isoformat(),
+        }
+
+    def account_settings(self) -> Raw:
+        return {}
+
+    # The world
+
+    def place(self, count: int = 1, **options: Any) -> list[str]:
+        """New sales; returns the packs' ids (orders' ids where there is no pack).
+
+        Options: `orders` in the pack (1 to 3), `logistic` (a key of `simulated_sale.LOGISTICS`), `status` of the
+        orders, `pack` false, `discounted`, `masked`, `fraud`, `at` (datetime it was placed).
+        """
+        with self.lock:
+            return [self._place(options) for _ in range(count)]
+
+    def _place(self, options: Raw) -> str:
+        chance, number = self.random, next(self.numbers)
+        now = options.get("at") or datetime.now(UTC)
+        size = options.get("orders") or chance.choice((1, 1, 1, 1, 2, 2, 3))
+        kind = options.get("logistic") or self._some_logistic()
+        packed = options.get("pack", size > 1 or chance.random() < 0.8)
+        ids = {
+            "pack": 2_000_000_000_000_000 + number if packed else None, "shipment": 46_000_000_000 + number,
+            "buyer": 700_000_000 + number, "billing": 690_000_000_000_000_000 + number, "seller": self.seller,
+        }  # fmt: skip
+        found = [self._place_order({**ids, "order": 2_000_010_000_000_000 + number * 10 + place,
+                                    "payment": 130_000_000_000 + number * 10 + place}, now, options)
+                 for place in range(size)]  # fmt: skip
+        names = [str(one["id"]) for one in found]
+        parcel = documents.shipment(chance, ids, now, kind, masked=bool(options.get("masked")))
+        self.shipments[str(ids["shipment"])] = parcel
+        self.orders_of[str(ids["shipment"])] = names
+        self.billings[str(ids["billing"])] = documents.billing(chance, ids)
+        if packed:
+            self.packs[str(ids["pack"])] = _pack(ids, names, now)
+        self._begin(str(ids["shipment"]), kind)
+        for name in names:
+            self.announce("orders_v2", f"/orders/{name}")
+        return str(ids["pack"] or names[0])
+
+    def _some_logistic(self) -> str:
+        kinds = [kind for kind, (_, _, weight) in documents.LOGISTICS.items() for _ in range(weight)]
+        return self.random.choice(kinds)
+
+    def _place_order(self, ids: Raw, now: datetime, options: Raw) -> Raw:
+        discounted = options.get("discounted", self.random.random() < 0.3)
+        tags = ("fraud_risk_detected",) if options.get("fraud") else ()
+        status = options.get("status") or "paid"
+        order = documents.order(self.random, ids, now, status=status, discounted=bool(discounted), tags=tags)
+        self.orders[str(ids["order"])] = order
+        self.version += 1
+        return order
+
+    def _begin(self, shipment: str, kind: str) -> None:
+        if kind == "fulfillment":
+            self._later(self.carrier_after, shipment, "shipped")
+        elif self.ready_after and kind == "cross_docking":
+            self.shipments[shipment] |= {"status": "handling", "substatus": None}
+            self._later(self.ready_after, shipment, "ready_to_ship/invoice_pending")
+
+    def _later(self, seconds: float, shipment: str, state: str) -> None:
+        heapq.heappush(self.due, (time.monotonic() + seconds, next(self.numbers), shipment, state))
+
+    def tick(self) -> None:
+        while self.due and self.due[0][0] <= time.monotonic():
+            _, _, shipment, state = heapq.heappop(self.due)
+            self.move(shipment, state)
+
+    def move(self, shipment: str, state: str) -> None:
+        """A parcel's next state, `status/substatus`, and what will follow from it."""
+        parcel = self.shipments[shipment]
+        if parcel["status"] in ("cancelled", "delivered"):
+            return
+        status, _, substatus = state.partition("/")
+        parcel |= {
+            "status": status,
+            "substatus": substatus or None,
+            "last_updated": documents.written(datetime.now(UTC)),
+        }
+        if substatus == "ready_to_print":
+            self._later(self.carrier_after, shipment, "ready_to_ship/picked_up")
+        elif substatus == "picked_up":
+            self._later(self.carrier_after, shipment, "shipped")
+        elif status == "shipped" and self.deliver_after is not None:
+            self._later(self.deliver_after, shipment, "delivered")
+        self.announce("shipments", f"/shipments/{shipment}")
+        for name in self.orders_of[shipment]:
+            self.touch(self.orders[name])
+
+    def touch(self, order: Raw) -> None:
+        now = datetime.now(UTC)
+        order |= {"last_updated": documents.written(now), "date_last_updated": documents.written_utc(now)}
+        self.version += 1
+
+    def cancel(self, external_id: str, *, order: str = "", by: str = "buyer") -> None:
+        """The whole pack, or one order of it."""
+        with self.lock:
+            names = [order] if order else self.names_of(external_id)
+            for name in names:
+                self._cancel_order(self.orders[name], by)
+            parcel = str(self.orders[names[0]]["shipping"]["id"])
+            if all(self.orders[name]["status"] == "cancelled" for name in self.orders_of[parcel]):
+                self.move(parcel, "cancelled/cancelled_manually")
+
+    def _cancel_order(self, order: Raw, by: str) -> None:
+        code = "buyer_cancel_express" if by == "buyer" else "feedback_unavailable_product"
+        self.touch(order)
+        order["status"] = "cancelled"
+        order["cancel_detail"] = {"group": by, "code": code, "description": "cancelled", "requested_by": by,
+                                  "date": order["last_updated"], "application_id": None}  # fmt: skip
+        for payment in order["payments"]:
+            payment |= {"status": "refunded", "transaction_amount_refunded": payment["transaction_amount"]}
+        self.announce("orders_v2", f"/orders/{order['id']}")
+
+    def pay(self, external_id: str) -> None:
+        with self.lock:
+            for name in self.names_of(external_id):
+                order = self.orders[name]
+                order["status"] = "paid"
+                for payment in order["payments"]:
+                    payment |= {"status": "approved", "date_approved": documents.written(datetime.now(UTC))}
+                self.touch(order)
+                self.announce("orders_v2", f"/orders/{name}")
+
+    def names_of(self, external_id: str) -> list[str]:
+        pack = self.packs.get(external_id)
+        return [str(one["id"]) for one in pack["orders"]] if pack else [external_id]
+
+    def snapshot(self) -> dict[str, Raw]:
+        with self.lock:
+            self.tick()
+            return {external_id: self._state_of(external_id) for external_id in self._external_ids()}
+
+    def _external_ids(self) -> Iterator[str]:
+        yield from self.packs
+        yield from (name for name, order in self.orders.items() if not order["pack_id"])
+
+    def _state_of(self, external_id: str) -> Raw:
+        orders = [self.orders[name] for name in self.names_of(external_id)]
+        number = str(orders[0]["shipping"]["id"])
+        parcel = self.shipments[number]
+        files = self.attached.get(external_id) or [{}]
+        return {
+            "status": f"{parcel['status']}/{parcel['substatus'] or ''}",
+            "invoice_key": self.invoices.get(number, {}).get("fiscal_key") or files[0].get("key", ""),
+            "dispatched": parcel["status"] in ("shipped", "delivered") or parcel["substatus"] in _NOTHING_SENT,
+            "tracking_code": self.reported.get(number, {}).get("tracking_number") or parcel["tracking_number"] or "",
+            "cancelled": all(order["status"] == "cancelled" for order in orders),
+            "logistic": parcel["logistic"]["type"],
+        }
+
+    # Pushes
+
+    def announce(self, topic: str, resource: str) -> None:
+        if self.push_url:
+            self.pushes.put(self._notification(topic, resource))
+            self._start_pusher()
+
+    def _notification(self, topic: str, resource: str) -> Raw:
+        now = documents.written_utc(datetime.now(UTC))
+        number = next(self.numbers)
+        return {
+            "_id": f"11111111-2222-4333-8444-{number:012d}", "resource": resource, "user_id": self.seller,
+            "topic": topic, "application_id": int(self.application), "attempts": 1, "sent": now, "received": now,
+        }  # fmt: skip
+
+    def _start_pusher(self) -> None:
+        if self.pusher is None:
+            self.pusher = threading.Thread(target=self._push_all, daemon=True, name="sim-mercado-livre-push")
+            self.pusher.start()
+
+    def _push_all(self) -> None:
+        while True:
+            notification = self.pushes.get()
+            if not any(self._pushed({**notification, "attempts": tried}) for tried in range(1, PUSH_TRIES + 1)):
+                self.missed.append({**notification, "request": {"url": self.push_url}, "response": {"http_code": 0}})
+
+    def _pushed(self, notification: Raw) -> bool:
+        request = urllib.request.Request(  # noqa: S310 - the address of the hub under test
+            self.push_url, json.dumps(notification).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+            return False
+
+    # Controls
+
+    def sim_place(self, body: Raw) -> Any:
+        return self.place(**body)
+
+    def sim_snapshot(self, body: Raw) -> Any:
+        return self.snapshot()
+
+    def sim_push(self, body: Raw) -> Any:
+        self.push_url = body.get("url", self.push_url)
+        if resource := body.get("resource"):
+            self.announce(body.get("topic", "orders_v2"), resource)
+        return {"push_url": self.push_url}
+
+    def sim_cancel(self, body: Raw) -> Any:
+        return self.cancel(**body)
+
+    def sim_move(self, body: Raw) -> Any:
+        return self.move(body["shipment"], body["state"])
+
+    # Who may call
+
+    def limited(self, request: Request) -> Response:
+        return error(429, "local_rate_limited", "Too many requests")
+
+    def unauthorised(self, request: Request) -> Response:
+        return error(401, "unauthorized", "invalid access token")
+
+    def not_found(self, request: Request) -> Response:
+        return error(404, "not_found", "resource not found")
+
+    def handle(self, request: Request) -> Response:
+        if self.limits and self._over_limit():
+            return self.limited(request)
+        if request.path not in ("/oauth/token", "/authorization"):
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            if scheme != "Bearer" or self.access_tokens.get(token, 0) < time.time():
+                return self.unauthorised(request)
+        return super().handle(request)
+
+    def _over_limit(self) -> bool:
+        with self.lock:
+            now = time.monotonic()
+            while self.calls and self.calls[0] < now - 1:
+                self.calls.popleft()
+            self.calls.append(now)
+            return len(self.calls) > CALLS_PER_SECOND
+
+    @route("GET", "/authorization")
+    def authorize(self, request: Request) -> Response:
+        """Gives the consent at once."""
+        code = f"TG-code-{next(self.numbers)}-{self.seller}"
+        self.codes.add(code)
+        target = f"{request.param('redirect_uri')}?code={code}&state={request.param('state')}"
+        return Response(302, b"", {"Location": target})
+
+    @route("POST", "/oauth/token")
+    def token(self, request: Request) -> Response:
+        form = request.form()
+        if (form.get("client_id"), form.get("client_secret")) != (self.application, self.secret):
+            return error(400, "invalid_client", "invalid client_id or client_secret")
+        if not self._grant(form):
+            return error(400, "invalid_grant", "the code or refresh token is expired or was already used")
+        number = next(self.numbers)
+        self.refresh_token = f"TG-{number}-{self.seller}"
+        token = f"APP_USR-{number}-{self.seller}"
+        self.access_tokens[token] = time.time() + TOKEN_SECONDS
+        return Response(body={
+            "access_token": token, "token_type": "bearer", "expires_in": TOKEN_SECONDS, "user_id": self.seller,
+            "scope": "offline_access read write", "refresh_token": self.refresh_token,
+        })  # fmt: skip
+
+    def _grant(self, form: dict[str, str]) -> bool:
+        if form.get("grant_type") == "refresh_token":
+            return form.get("refresh_token") == self.refresh_token
+        code = form.get("code", "")
+        known = code in self.codes
+        self.codes.discard(code)
+        return known
+
+    @route("GET", "/users/me")
+    def me(self, request: Request) -> Response:
+        return Response(body={"id": self.seller, "nickname": "LOJA_SIMULADA", "site_id": "MLB"})
+
+    # Orders
+
+    @route("GET", "/orders/search")
+    def listed(self, request: Request) -> Response:
+        # Routes are tried by the names of their methods: this one before `order`.
+        offset, limit = int(request.param("offset", "0")), int(request.param("limit", "50"))
+        if limit > LARGEST_PAGE:
+            return error(400, "limit.maximum_exceeded", "Limit must be a lower or equal than 51")
+        if offset + limit > DEPTH:
+            return error(400, "limit.maximum_exceeded", f"Limit must be a lower or equal than {DEPTH}")
+        if request.param("seller") != str(self.seller):
+            return error(403, "forbidden", "not the caller's orders")
+        found = self._found(request)
+        page = found[offset : offset + limit]
+        return Response(body={
+            "query": "", "results": page, "paging": {"total": len(found), "offset": offset, "limit": limit},
+            "sort": {"id": "date_asc", "name": "Date ascending"}, "available_sorts": [], "filters": [],
+            "display": "complete",
+        })  # fmt: skip
+
+    def _found(self, request: Request) -> list[Raw]:
+        asked = (self.version, tuple(sorted((name, *values) for name, values in request.query.items()
+                                            if name not in ("offset", "limit"))))  # fmt: skip
+        if self.cached[0] != asked:
+            self.cached = (asked, [order for order in self.orders.values() if _matches(order, request)])
+        return self.cached[1]
+
+    @route("GET", "/orders/{id}")
+    def order(self, request: Request) -> Response:
+        order = self.orders.get(request.args["id"])
+        if order is None:
+            return error(404, "order_not_found", "Order do not exists")
+        return Response(body={name: value for name, value in order.items() if name != "date_last_updated"})
+
+    @route("GET", "/orders/billing-info/MLB/{id}")
+    def billing(self, request: Request) -> Response:
+        found = self.billings.get(request.args["id"])
+        return Response(body=found) if found else error(404, "not_found")
+
+    @route("GET", "/orders/{id}/discounts")
+    def discounts(self, request: Request) -> Response:
+        return Response(body=documents.discounts(self.orders[request.args["id"]]))
+
+    @route("GET", "/packs/{id}")
+    def pack(self, request: Request) -> Response:
+        found = self.packs.get(request.args["id"])
+        return Response(body=found) if found else error(404, "not_found", "pack not found")
+
+    @route("GET", "/orders/{id}/feedback")
+    def feedback(self, request: Request) -> Response:
+        found = self.feedbacks.get(request.args["id"])
+        return Response(body={"sale": found, "purchase": None}) if found else error(404, "feedback_not_found")
+
+    @route("POST", "/orders/{id}/feedback")
+    def give_feedback(self, request: Request) -> Response:
+        name, body = request.args["id"], request.json()
+        if name not in self.orders:
+            return error(404, "order_not_found")
+        if name in self.feedbacks:
+            return error(400, "feedback_already_exists", "The order already has a feedback")
+        if not isinstance(body.get("fulfilled"), bool):
+            return error(400, "invalid_fulfilled")
+        self.feedbacks[name] = {"id": next(self.numbers), **body}
+        order = self.orders[name]
+        order["fulfilled"] = body["fulfilled"]
+        if not body["fulfilled"]:
+            self.cancel(str(order["pack_id"] or name), order=name, by="seller")
+        return Response(201, self.feedbacks[name])
+
+    @route("GET", "/missed_feeds")
+    def missed_feeds(self, request: Request) -> Response:
+        offset, limit = int(request.param("offset", "0")), int(request.param("limit", "10"))
+        return Response(body={"messages": self.missed[offset : offset + limit]})
+
+    # Shipments
+
+    def _parcel(self, request: Request) -> Raw | None:
+        return self.shipments.get(request.args["id"])
+
+    @route("GET", "/shipments/{id}")
+    def shipment(self, request: Request) -> Response:
+        found = self._parcel(request)
+        if found is None:
+            return error(404, "not_found", "shipment not found")
+        if request.headers.get("x-format-new") == "true":
+            return Response(body=found)
+        old = {name: value for name, value in found.items() if name != "logistic"}
+        return Response(body={**old, "mode": found["logistic"]["mode"], "logistic_type": found["logistic"]["type"]})
+
+    @route("GET", "/shipments/{id}/orders")
+    def shipment_orders(self, request: Request) -> Response:
+        orders = [self.orders[name] for name in self.orders_of.get(request.args["id"], ())]
+        if not orders:
+            return Response(204)
+        return Response(body=[
+            {"order_id": str(one["id"]), "pack_id": str(one["pack_id"]) if one["pack_id"] else None,
+             "item_id": one["order_items"][0]["item"]["id"], "seller_id": str(self.seller)}
+            for one in orders
+        ])  # fmt: skip
+
+    @route("GET", "/shipments/{id}/sla")
+    def sla(self, request: Request) -> Response:
+        found = self._parcel(request)
+        if found is None or found["status"] == "cancelled" or found["logistic"]["type"] == "fulfillment":
+            return error(404, "not_found", "failed to retrieve data")
+        return Response(body=documents.sla(found))
+
+    @route("GET", "/shipments/{id}/costs")
+    def costs(self, request: Request) -> Response:
+        found = self._parcel(request)
+        return Response(body=documents.costs(found)) if found else error(404, "not_found")
+
+    @route("GET", "/shipments/{id}/carrier")
+    def carrier(self, request: Request) -> Response:
+        number = request.args["id"]
+        return Response(body={"name": "Transportadora Simulada", "url": f"https://rastreio.example/{number}"})
+
+    # Invoices
+
+    @route("POST", "/shipments/{id}/invoice_data/")
+    def import_invoice(self, request: Request) -> Response:
+        number, parcel, key = request.args["id"], self._parcel(request), _key_in(request.body)
+        refusal = self._import_refusal(number, parcel, key, request)
+        if refusal:
+            return error(*refusal)
+        self.keys[key] = number
+        now = documents.written(datetime.now(UTC))
+        self.invoices[number] = {
+            "id": next(self.numbers), "sender_id": self.seller, "shipment_id": int(number), "fiscal_key": key,
+            "invoice_serie": str(int(key[22:25])), "invoice_number": str(int(key[25:34])), "status": "approved",
+            "date_created": now, "last_updated": now,
+        }  # fmt: skip
+        self.move(number, "ready_to_ship/ready_to_print")
+        return Response(201, {"id": self.invoices[number]["id"]})
+
+    def _import_refusal(self, number: str, parcel: Raw | None, key: str, request: Request) -> tuple[int, str] | None:
+        """The first rule that is broken."""
+        rules = (
+            (parcel is None, (404, "not_found")),
+            (request.param("siteId") != "MLB", (400, "invalid_operation_for_site_id")),
+            (b"nfeProc" not in request.body or not key, (400, "invalid_nfe")),
+            (b"<tpAmb>2<" in request.body, (400, "invalid_nfe_cstat")),
+            (number in self.invoices, (400, "shipment_invoice_already_saved")),
+            (key in self.keys, (400, "duplicated_fiscal_key")),
+            (parcel and parcel["logistic"]["type"] not in IMPORTED, (400, "invalid_shipment")),
+            (parcel and parcel["substatus"] != "invoice_pending", (400, "invalid_shipment")),
+        )
+        return next((answer for broken, answer in rules if broken), None)
+
+    @route("GET", "/shipments/{id}/invoice_data")
+    def invoice(self, request: Request) -> Response:
+        found = self.invoices.get(request.args["id"])
+        return Response(body=found) if found else error(404, "not_found")
+
+    @route("POST", "/packs/{id}/fiscal_documents")
+    def attach(self, request: Request) -> Response:
+        name = request.args["id"]
+        order = self.orders.get(name)
+        if name not in self.packs and order is None:
+            return error(404, "not_found")
+        if order and order["pack_id"]:
+            return error(400, "bad_request", "The order belong to a pack/purchase")
+        number = str(self.orders[self.names_of(name)[0]]["shipping"]["id"])
+        if self.shipments[number]["logistic"]["type"] in ("fulfillment", "cross_docking", "xd_drop_off"):
+            return error(403, "forbidden", "Access denied, you must use the biller of MercadoLibre")
+        if self.attached.get(name):
+            return error(409, "conflict", "a file of this type already exists")
+        if b'name="fiscal_document"' not in request.body:
+            return error(400, "bad_request", "empty file")
+        filename = re.search(rb'filename="([^"]+)"', request.body)
+        file = {"id": f"{self.seller}_{next(self.numbers)}", "file_type": "application/xml",
+                "filename": filename[1].decode() if filename else "", "key": _key_in(request.body)}  # fmt: skip
+        self.attached[name] = [file]
+        if self.shipments[number]["logistic"]["mode"] == "me2":
+            self._later(self.carrier_after, number, "ready_to_ship/picked_up")
+        return Response(201, {"ids": [file["id"]]})
+
+    @route("GET", "/packs/{id}/fiscal_documents")
+    def attachments(self, request: Request) -> Response:
+        name = request.args["id"]
+        if not self.attached.get(name):
+            return error(404, "not_found")
+        return Response(body={"pack_id": name, "fiscal_documents": self.attached[name]})
+
+    # Parcels that the seller reports, and labels
+
+    @route("POST", "/v2/shipments/{id}/seller_notifications")
+    def notify(self, request: Request) -> Response:
+        parcel, body = self._parcel(request), request.json()
+        if parcel is None or parcel["logistic"]["mode"] != "me1":
+            return _refused_report("shipment_mode_is_not_me1")
+        paired = ("tracking_number" in body) == ("tracking_url" in body)
+        if "substatus" not in body or not paired or body["payload"]["service_id"] != 11:
+            return _refused_report("invalid_seller_json_format")
+        if datetime.fromisoformat(body["payload"]["date"]) < datetime.fromisoformat(parcel["date_created"]):
+            return _refused_report("event_date_before_shipment_creation_date")
+        self._report(request.args["id"], body)
+        return Response(body={"status": "OK"})
+
+    @route("PUT", "/shipments/{id}")
+    def put_shipment(self, request: Request) -> Response:
+        self._report(request.args["id"], request.json())
+        return Response(body=self._parcel(request))
+
+    def _report(self, number: str, body: Raw) -> None:
+        self.reported[number] = {**self.reported.get(number, {}), **body}
+        self.move(number, body["status"])
+
+    @route("GET", "/shipment_labels")
+    def shipment_labels(self, request: Request) -> Response:
+        numbers = request.param("shipment_ids").split(",")
+        for number in numbers:
+            parcel = self.shipments.get(number)
+            if parcel is None:
+                return error(404, "not_found", "Missing a valid shipment id value")
+            if parcel["logistic"]["type"] == "fulfillment":
+                return error(400, "invalid_shipment_ff_public")
+            if parcel["logistic"]["mode"] != "me2":
+                return error(400, "invalid_shipment_mode")
+            if parcel["substatus"] not in ("ready_to_print", "printed"):
+                return error(400, "not_printable_status")
+        self.labels += numbers
+        content, kind = (b"PK\x03\x04", "application/zip")
+        if request.param("response_type") == "pdf":
+            content, kind = b"%PDF-1.4 simulated label", "application/pdf"
+        return Response(200, content, {"Content-Type": kind})
+
+
+def _pack(ids: Raw, names: list[str], now: datetime) -> Raw:
+    made = now.astimezone(documents.ML_ZONE).strftime("%Y-%m-%dT%H:%M:%S.000%z")
+    return {
+        "id": ids["pack"], "status": "released", "status_detail": None, "shipment": {"id": ids["shipment"]},
+        "orders": [{"id": int(name)} for name in names], "buyer": {"id": ids["buyer"]},
+        "date_created": made, "last_updated": made,
+    }  # fmt: skip
+
+
+def _matches(order: Raw, request: Request) -> bool:
+    """Cancelled orders only when asked for; dates cut to the hour."""
+    wanted = request.param("order.status").split(",") if request.param("order.status") else []
+    if (order["status"] not in wanted) if wanted else order["status"] == "cancelled":
+        return False
+    return all(
+        _within(order[field], request.param(f"order.{field}.from"), request.param(f"order.{field}.to"))
+        for field in ("date_created", "date_last_updated")
+    )
+
+
+def _within(text: str, since: str, until: str) -> bool:
+    if not since and not until:
+        return True
+    moment = datetime.fromisoformat(text)
+    return (not since or moment >= _hour(since)) and (not until or moment < _hour(until) + timedelta(hours=1))
+
+
+def _hour(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(minute=0, second=0, microsecond=0)
+
+
+def _key_in(xml: bytes) -> str:
+    found = _KEY.search(xml)
+    return next(filter(None, found.groups()), b"").decode() if found else ""
+
+
+def _refused_report(code: str) -> Response:
+    return Response(400, {"status_code": 400, "error_code": code, "message": code,
+                          "timestamp": documents.written_utc(datetime.now(UTC)), "request_id": "sim"})  # fmt: skip

@@ -1,0 +1,96 @@
+"""What a person does every day, done by a browser, on a desk's screen and on a phone's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.monitoring.world import World
+
+pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
+
+
+def fits(page: Page) -> bool:
+    """Nothing sticks out to the side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_a_wrong_password_is_said(page: Page, world: World) -> None:
+    page.goto("/orders/")
+    assert page.url.endswith("/login/?next=/orders/")
+    page.get_by_label("Usuário").fill("ana")
+    page.get_by_label("Senha").fill("wrong")
+    page.get_by_role("button", name="Acessar").click()
+    assert page.get_by_label("Senha").is_visible()
+    assert page.locator("text=Por favor").first.is_visible()
+
+
+def test_sign_in_and_overview(signed_in: Page, world: World) -> None:
+    assert signed_in.get_by_text("Tudo em ordem").is_visible()
+    assert fits(signed_in)
+
+
+def test_find_an_order_by_number_filter_and_open_it(signed_in: Page, world: World) -> None:
+    world.order("2000001")
+    world.exported("2000002", status="shipped")
+    signed_in.goto("/orders/")
+    signed_in.get_by_label("Buscar pedidos").fill("2000001")
+    signed_in.get_by_role("button", name="Buscar", exact=True).click()
+    assert signed_in.get_by_text("1 pedido", exact=True).is_visible()
+    assert signed_in.get_by_text("2000002").count() == 0
+    signed_in.goto("/orders/?q=")
+    if not signed_in.get_by_label("Situação").is_visible():
+        signed_in.get_by_text("Filtros").click()
+    signed_in.get_by_label("Situação").select_option("shipped")
+    signed_in.get_by_role("button", name="Filtrar").click()
+    assert signed_in.get_by_text("2000001").count() == 0
+    assert fits(signed_in)
+    signed_in.get_by_role("link", name="2000002").click()
+    assert signed_in.get_by_text("No ERP com o número N2000002").is_visible()
+    assert fits(signed_in)
+
+
+def test_a_failed_job_is_tried_again_from_its_order(signed_in: Page, world: World) -> None:
+    from connectors.models import Job
+
+    order = world.order("2000003")
+    job = world.export_job(order)
+    signed_in.goto(f"/orders/{order.pk}/")
+    assert signed_in.get_by_text("Precisa de você: No product has SKU CAF-500.").is_visible()
+    signed_in.get_by_role("button", name="Tentar de novo").click()
+    assert signed_in.get_by_text("Nova tentativa em andamento.").first.is_visible()
+    job.refresh_from_db()
+    assert job.state == Job.State.READY
+
+
+def test_all_ticked_ones_are_tried_again(signed_in: Page, world: World) -> None:
+    from connectors.models import Job
+
+    for number in ("1", "2", "3"):
+        world.export_job(world.order(number))
+    signed_in.goto("/failures/?show=refused")
+    assert fits(signed_in)
+    signed_in.get_by_label("Escolher tudo nesta página").check()
+    signed_in.get_by_role("button", name="Tentar os escolhidos de novo").click()
+    signed_in.get_by_text("3 novas tentativas em andamento.").first.wait_for()
+    assert not Job.objects.filter(state=Job.State.REFUSED).exists()
+
+
+def test_language_switch(signed_in: Page, world: World) -> None:
+    signed_in.request.get("/")
+    token = signed_in.locator("input[name=csrfmiddlewaretoken]").first.get_attribute("value")
+    signed_in.request.post("/i18n/setlang/", form={"language": "en", "next": "/", "csrfmiddlewaretoken": token or ""})
+    signed_in.goto("/")
+    assert signed_in.get_by_text("All clear").is_visible()
+
+
+@pytest.mark.parametrize("path", ["/connections/", "/connect/", "/connect/amazon/", "/failures/"])
+def test_every_page_fits_its_screen(signed_in: Page, world: World, path: str) -> None:
+    world.export_job(world.order("2000004"))
+    world.rejected("2000005")
+    signed_in.goto(path)
+    assert fits(signed_in)

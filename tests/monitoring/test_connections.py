@@ -1,0 +1,135 @@
+from typing import Any
+
+import pytest
+from django.core import signing
+from django.test import Client
+
+from connectors import tokens
+from connectors.failures import Category, Failure
+from connectors.models import Backfill, Connection, Job
+from monitoring.pages import connect
+from tests.monitoring.world import World, browser_of, person
+
+SECRET = "s3cret-of-the-application"
+FORM = {"name": "Bling da loja", "field_client_id": "app-1", "field_client_secret": SECRET}
+
+
+def test_pause_and_resume_whole_and_by_flow(owner: Client, world: World) -> None:
+    path = f"/connections/{world.erp.pk}"
+    owner.post(f"{path}/pause/", {"flow": "export"})
+    world.erp.refresh_from_db()
+    assert (world.erp.state, world.erp.paused_flows) == (Connection.State.ACTIVE, ["export"])
+    owner.post(f"{path}/resume/", {"flow": "export"})
+    owner.post(f"{path}/pause/")
+    world.erp.refresh_from_db()
+    assert (world.erp.state, world.erp.paused_flows) == (Connection.State.PAUSED, [])
+    owner.post(f"{path}/resume/")
+    world.erp.refresh_from_db()
+    assert world.erp.state == Connection.State.ACTIVE
+
+
+def test_an_unknown_flow_pauses_nothing(owner: Client, world: World) -> None:
+    owner.post(f"/connections/{world.erp.pk}/pause/", {"flow": "nonsense"})
+    world.erp.refresh_from_db()
+    assert (world.erp.state, world.erp.paused_flows) == (Connection.State.ACTIVE, [])
+
+
+def test_fetch_one_order(owner: Client, world: World) -> None:
+    owner.post(f"/connections/{world.shop.pk}/fetch/", {"number": " 2000001 "})
+    assert Job.objects.get(operation="fetch").key == "2000001"
+
+
+def test_backfill_of_whole_days_with_progress(owner: Client, world: World) -> None:
+    path = f"/connections/{world.shop.pk}/"
+    owner.post(f"{path}backfill/", {"since": "2026-03-01", "until": "2026-02-01"})
+    assert not Backfill.objects.exists()
+    owner.post(f"{path}backfill/", {"since": "2026-02-01", "until": "2026-02-28"})
+    row = Backfill.objects.get()
+    assert ((row.until - row.since).days, row.asked_by) == (28, "ana")
+    assert "progressbar" in owner.get(path).content.decode()
+
+
+@pytest.mark.parametrize(("answer", "said"), [((True, "LOJA 1"), "LOJA 1"), ((False, "Wrong key."), "Wrong key.")])
+def test_the_connection_is_tested(
+    owner: Client, world: World, monkeypatch: pytest.MonkeyPatch, answer: tuple[bool, str], said: str
+) -> None:
+    monkeypatch.setattr("connectors.actions.check", lambda connection: answer)
+    assert said in owner.post(f"/connections/{world.shop.pk}/check/", follow=True).content.decode()
+
+
+def test_what_it_can_do_is_said_in_words(owner: Client, world: World) -> None:
+    page = owner.get(f"/connections/{world.erp.pk}/").content.decode()
+    assert "Takes new orders" in page
+
+
+# --- Setting up ----------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_is_never_shown_again(owner: Client, world: World) -> None:
+    owner.post("/connect/bling/", FORM)
+    made = Connection.objects.get(name="Bling da loja")
+    assert tokens.secrets_of(made)["client_secret"] == SECRET
+    assert SECRET not in str(made.settings)
+    for path in (f"/connections/{made.pk}/", f"/connections/{made.pk}/change/"):
+        assert SECRET not in owner.get(path).content.decode()
+
+
+def test_a_form_with_an_error_does_not_send_the_secret_back(owner: Client, world: World) -> None:
+    page = owner.post("/connect/bling/", {**FORM, "name": ""}).content.decode()
+    assert SECRET not in page
+    assert not Connection.objects.filter(name="Bling da loja").exists()
+
+
+def test_an_empty_secret_keeps_the_stored_one(owner: Client, world: World) -> None:
+    owner.post("/connect/bling/", FORM)
+    made = Connection.objects.get(name="Bling da loja")
+    owner.post(f"/connections/{made.pk}/change/", {"field_client_id": "app-2", "field_client_secret": ""})
+    assert tokens.secrets_of(made)["client_secret"] == SECRET
+    assert tokens.secrets_of(made)["client_id"] == "app-2"
+
+
+class Consenting:
+    """Stands in for an adapter: the code `good` is exchanged, every other is refused."""
+
+    def consent_url(self, state: str) -> str:
+        return f"https://service.example/consent?state={state}"
+
+    def exchange(self, code: str, query: dict[str, str]) -> dict[str, Any]:
+        if code != "good":
+            raise Failure(Category.AUTH, "The code is used up.")
+        return {"access_token": "fresh"}
+
+
+@pytest.fixture
+def consenting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "open_adapter", lambda connection: Consenting())
+
+
+def state_of(client: Client, connection: Connection) -> str:
+    location: str = client.post(f"/connections/{connection.pk}/consent/").headers["location"]
+    return location.partition("state=")[2]
+
+
+def test_consent_there_and_back(owner: Client, world: World, consenting: None) -> None:
+    Connection.objects.filter(pk=world.shop.pk).update(state=Connection.State.SIGN_IN)
+    state = state_of(owner, world.shop)
+    owner.get("/connect/callback/", {"state": state, "code": "good"})
+    world.shop.refresh_from_db()
+    assert world.shop.state == Connection.State.ACTIVE
+    assert tokens.secrets_of(world.shop)["access_token"] == "fresh"
+
+
+def test_a_failed_exchange_changes_nothing(owner: Client, world: World, consenting: None) -> None:
+    Connection.objects.filter(pk=world.shop.pk).update(state=Connection.State.SIGN_IN)
+    answer = owner.get("/connect/callback/", {"state": state_of(owner, world.shop), "code": "bad"}, follow=True)
+    world.shop.refresh_from_db()
+    assert world.shop.state == Connection.State.SIGN_IN
+    assert "The code is used up." in answer.content.decode()
+
+
+def test_a_state_is_good_for_its_own_person_only(owner: Client, world: World, consenting: None) -> None:
+    state = state_of(owner, world.shop)
+    colleague = browser_of(person("bia", world))
+    for client, given in ((colleague, state), (owner, "forged"), (owner, signing.dumps({"connection": 1, "user": 1}))):
+        client.get("/connect/callback/", {"state": given, "code": "good"})
+        assert tokens.secrets_of(world.shop) == {}

@@ -1,0 +1,125 @@
+"""Every address of these pages, walked by people it does not belong to. New addresses are in it by themselves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import AnonymousUser
+from django.core.serializers import serialize
+from django.test import Client
+from django.urls import URLPattern, URLResolver, reverse
+
+from connectors.models import Connection, InboxEntry, Job
+from hub.tenancy import sellers_of
+from monitoring import urls
+from orders.models import Order
+from tests.monitoring.world import World, browser_of, person
+
+OPEN_TO_ALL = {"live", "ready", "set_language"}
+# Those a stranger may open, too: they show the stranger's own.
+OWN_LISTS = {"orders", "failures", "connections", "connect_choose", "connect", "consent_given", "api_orders"}
+# The row that an address with a number is about.
+ROWS: dict[str, Any] = {"order": Order, "job": Job, "entry": InboxEntry, "connection": Connection, "api": Order}
+SECRETS = ("Joana Prado", "52998224725", "SECRET-ORDER", "Bling casa", "Loja casa")
+FORM = {
+    "reason": "x", "text": "x", "number": "1", "since": "2026-01-01", "until": "2026-01-02", "flow": "", "error": "x",
+    "name": "x", "hold": "person",
+}  # fmt: skip
+
+
+def names(patterns: list[Any]) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from names(pattern.url_patterns)
+        elif isinstance(pattern, URLPattern) and pattern.name:
+            yield pattern.name
+
+
+NAMES = [name for name in names(urls.urlpatterns) if name not in OPEN_TO_ALL]
+
+
+@pytest.fixture
+def paths(world: World) -> dict[str, str]:
+    """name -> an address of the first seller's."""
+    order = world.order("SECRET-ORDER", held=True, holds=["fraud"])
+    world.export_job(order)
+    world.call(order)
+    world.rejected("SECRET-ORDER")
+    return {name: _path(name) for name in NAMES}
+
+
+def _path(name: str) -> str:
+    if name == "connect":
+        return reverse(name, args=["bling"])
+    model = ROWS.get(name.split("_")[0])
+    if name in OWN_LISTS or name == "retry_selected" or model is None:
+        return reverse(name)
+    return reverse(name, args=[model.objects.get(pk=model.objects.order_by("pk").first().pk).pk])
+
+
+def everything() -> str:
+    """All rows that a page could change."""
+    labels = ("hub", "orders", "connectors")
+    rows = [row for label in labels for model in apps.get_app_config(label).get_models() for row in model.objects.all()]
+    return str(serialize("json", rows))
+
+
+def test_nobody_means_no_seller() -> None:
+    assert not sellers_of(AnonymousUser())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_sign_in_every_address_refuses(paths: dict[str, str], name: str) -> None:
+    before = everything()
+    for answer in (Client().get(paths[name]), Client().post(paths[name], FORM)):
+        assert answer.status_code in (302, 403, 405)
+        if answer.status_code == 302:
+            assert answer.headers["location"].startswith("/login/")
+        assert not any(secret in answer.content.decode() for secret in SECRETS)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stranger_sees_and_changes_nothing(paths: dict[str, str], stranger: Client, name: str) -> None:
+    before = everything()
+    for answer in (stranger.get(paths[name]), stranger.post(paths[name], FORM)):
+        if name not in OWN_LISTS and name != "retry_selected":
+            assert answer.status_code in (403, 404, 405)
+        assert not any(secret in answer.content.decode() for secret in SECRETS)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_somebody_without_any_seller_sees_nothing(paths: dict[str, str], name: str) -> None:
+    before = everything()
+    nobody = browser_of(person("nobody", None))
+    for answer in (nobody.get(paths[name]), nobody.post(paths[name], FORM)):
+        assert not any(secret in answer.content.decode() for secret in SECRETS)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_viewer_looks_and_changes_nothing(paths: dict[str, str], viewer: Client, name: str) -> None:
+    before = everything()
+    assert viewer.get(paths[name]).status_code in (200, 302, 403, 405)
+    answer = viewer.post(paths[name], FORM)
+    if name not in OWN_LISTS and name != "retry_selected":
+        assert answer.status_code in (403, 405)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_change_needs_its_token(paths: dict[str, str], world: World, name: str) -> None:
+    careful = Client(enforce_csrf_checks=True)
+    careful.force_login(person("ana", world))
+    before = everything()
+    assert careful.post(paths[name], FORM).status_code in (403, 405)
+    assert everything() == before
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OWN_LISTS])
+def test_looking_changes_nothing(paths: dict[str, str], owner: Client, name: str) -> None:
+    before = everything()
+    owner.get(paths[name])
+    assert everything() == before

@@ -1,0 +1,148 @@
+"""Real processes, real faults, nobody pressing anything: every order in the ERP exactly once."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.simulation import world
+from connectors.simulation.server import Fault
+from tests.real.hub import Hub, running
+from tests.support.servers import children, wait_until
+
+pytestmark = pytest.mark.real
+
+ORDERS = 500
+CREATE = "POST /Api/v3/pedidos/vendas$"
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    with running(tmp_path) as started:
+        yield started
+
+
+def place(hub: Hub, orders: int) -> set[str]:
+    """Half on each channel."""
+    first = orders // 2
+    return {
+        *hub.world.simulator("mercado_livre").place(first),
+        *hub.world.simulator("amazon").place(orders - first),
+    }
+
+
+def under_way(hub: Hub, orders: int) -> None:
+    wait_until(lambda: len(hub.erp_references()) > orders // 10, 60, "orders flowing", every=0.1)
+
+
+def assert_each_once(hub: Hub, placed: set[str]) -> None:
+    references = hub.erp_references()
+    assert sorted(references) == sorted(placed)
+    assert hub.unfinished() == []
+
+
+def test_a_worker_killed_in_mid_push_costs_nothing(hub: Hub) -> None:
+    placed = place(hub, ORDERS)
+    under_way(hub, ORDERS)
+    victim = hub.workers[0]
+    running_before = "SELECT id, lease FROM connectors_job WHERE state = 'running'"
+    for pid in [*children(victim.pid), victim.pid]:
+        os.kill(pid, signal.SIGKILL)
+    killed_at = time.monotonic()
+    held = dict(hub.query(running_before))
+    victim.restart()
+
+    def taken_up() -> bool:
+        now = dict(hub.query(running_before))
+        return all(now.get(job) != lease for job, lease in held.items())
+
+    wait_until(taken_up, 30, "the dead worker's jobs taken up again", every=0.2)
+    assert time.monotonic() - killed_at < 30
+    hub.wait_for(ORDERS, 120)
+    assert_each_once(hub, placed)
+
+
+def test_a_flushed_broker_costs_nothing(hub: Hub) -> None:
+    placed = place(hub, ORDERS)
+    under_way(hub, ORDERS)
+    for _ in range(3):
+        hub.redis.flush()
+        time.sleep(1)
+    hub.wait_for(ORDERS, 120)
+    assert_each_once(hub, placed)
+
+
+def test_a_database_that_is_away_for_ten_seconds_costs_nothing(hub: Hub) -> None:
+    placed = place(hub, ORDERS)
+    under_way(hub, ORDERS)
+    hub.postgres.stop()
+    time.sleep(10)
+    hub.postgres.start()
+    hub.wait_for(ORDERS, 150)
+    assert_each_once(hub, placed)
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "502_after", "hang_after"])
+def test_an_erp_that_commits_and_does_not_say_so(tmp_path: Path, fault: str) -> None:
+    """The first try of each of 100 orders; a hang lasts longer than any call may."""
+    with running(tmp_path, call_seconds=1.5) as hub:
+        hub.erp.faults = [Fault(fault, match=CREATE, times=100)]
+        placed = place(hub, 100)
+        hub.wait_for(100, 180)
+        assert hub.erp.faults[0].hits == 100
+        assert_each_once(hub, placed)
+
+
+def test_an_erp_that_is_away_for_forty_seconds(hub: Hub) -> None:
+    hub.erp.faults = [Fault("500", match=".")]
+    placed = place(hub, 60)
+    time.sleep(40)
+    hub.erp.faults = []
+    hub.wait_for(60, 90)
+    assert_each_once(hub, placed)
+
+
+def test_forty_new_orders_a_second_are_all_seen(hub: Hub) -> None:
+    placed: set[str] = set()
+    shop = hub.world.simulator("mercado_livre")
+    for _ in range(50):
+        started = time.monotonic()
+        placed.update(shop.place(10))
+        time.sleep(max(0.0, 0.25 - (time.monotonic() - started)))
+    hub.wait_for(len(placed), 150)
+    assert len(placed) == ORDERS
+    assert_each_once(hub, placed)
+
+
+def test_killed_again_and_again_at_random(hub: Hub) -> None:
+    placed = place(hub, 200)
+    stopped = threading.Event()
+
+    def kill_now_and_then() -> None:
+        for number in range(6):
+            if stopped.wait(1.7):
+                return
+            victim = hub.workers[number % 2]
+            for pid in [*children(victim.pid), victim.pid]:
+                os.kill(pid, signal.SIGKILL)
+            victim.restart()
+
+    killer = threading.Thread(target=kill_now_and_then)
+    killer.start()
+    killer.join()
+    hub.wait_for(200, 150)
+    assert_each_once(hub, placed)
+
+
+def test_invoice_and_dispatch_come_home(hub: Hub) -> None:
+    """The whole life of 60 orders, as the channels themselves tell it."""
+    from monitoring.management.commands.demo import outcomes
+
+    placed = {kind: hub.world.simulator(kind).place(30) for kind in world.CHANNELS}
+    wait_until(
+        lambda: all(outcome.whole for outcome in outcomes(hub.world, placed).values()), 90, "60 whole orders", every=0.5
+    )
