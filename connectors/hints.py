@@ -3,7 +3,9 @@ it within a second; a hint makes it a matter of milliseconds. Giving one never f
 """
 
 import logging
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from celery import current_app
 from django.db import transaction
@@ -14,12 +16,34 @@ log = logging.getLogger(__name__)
 # A hint that is this old says nothing that the dispatcher has not seen since.
 STALE_SECONDS = 60
 
+_local = threading.local()
+
 
 def give(connection_ids: Iterable[int]) -> None:
     """After the commit of the change that made the work due."""
     ids = sorted(set(connection_ids))
     if ids:
-        transaction.on_commit(lambda: send("connectors.drain", ids, STALE_SECONDS))
+        transaction.on_commit(lambda: _give(ids))
+
+
+def _give(ids: Iterable[int]) -> None:
+    gathered: set[int] | None = getattr(_local, "gathered", None)
+    if gathered is None:
+        send("connectors.drain", ids, STALE_SECONDS)
+    else:
+        gathered.update(ids)
+
+
+@contextmanager
+def gathered(own: int) -> Iterator[None]:
+    """What this thread gives inside the block goes out at its end, each hint once; none for the connection that it is
+    working off anyway. A hint costs a worker a look into the ledger, found or not."""
+    _local.gathered = set()
+    try:
+        yield
+    finally:
+        ids, _local.gathered = _local.gathered, None
+        send("connectors.drain", sorted(ids - {own}), STALE_SECONDS)
 
 
 def send(task: str, connection_ids: Iterable[int], expires: int) -> None:

@@ -36,19 +36,18 @@ def store(connection: Connection, changes: Sequence[Change], source: str, topic:
         for change in changes
         for name, digest in [(storable(change.external_id)[:200], sha256(change.body).hexdigest())]
     }
-    known = InboxEntry.objects.filter(connection=connection, digest__in=[digest for _, digest in rows]).values_list(
-        "external_id", "digest"
+    # By both halves of the unique key, so that its index is used.
+    same = InboxEntry.objects.filter(
+        connection=connection,
+        external_id__in={row.external_id for row in rows.values()},
+        digest__in=[digest for _, digest in rows],
     )
-    for key in known:
+    for key in same.values_list("external_id", "digest"):
         rows.pop(key, None)
     if not rows:
         return []
     InboxEntry.objects.bulk_create(rows.values(), ignore_conflicts=True)
-    return list(
-        InboxEntry.objects.filter(
-            connection=connection, digest__in=[digest for _, digest in rows], state=InboxEntry.State.WAITING
-        )
-    )
+    return list(same.filter(digest__in=[digest for _, digest in rows], state=InboxEntry.State.WAITING))
 
 
 def read(connection: Connection, entries: Sequence[InboxEntry]) -> list[Ingested]:

@@ -16,7 +16,7 @@ from connectors.ledger import Step
 from connectors.models import Backfill, InboxEntry, Job, Link
 from connectors.work import Desk, Operation
 from orders import doors
-from orders.export import to_document
+from orders.export import NothingLeft, to_document
 from orders.models import Answer, Invoice, Order, Shipment
 from orders.vocabulary import OrderStatus, Source
 
@@ -102,7 +102,11 @@ def export(desk: Desk, job: Job) -> None:
         job.uncertain, job.absences = False, 0
     if not planning.may_export(order):
         return _finish(job)
-    created = desk.adapter.create(to_document(order), reference_of(order))
+    try:
+        document = to_document(order)
+    except NothingLeft:
+        return _finish(job)
+    created = desk.adapter.create(document, reference_of(order))
     return _exported(desk, job, order, created)
 
 
@@ -170,7 +174,7 @@ def send_invoice(desk: Desk, job: Job) -> None:
     if invoice.cancelled or invoice.answer in (Answer.ACCEPTED, Answer.NOT_NEEDED):
         return _finish(job)
     shipment = _shipment_for(order, invoice.shipment_reference)
-    receipt = desk.adapter.send_invoice(to_document(order), doors.invoice_document(invoice), shipment)
+    receipt = desk.adapter.send_invoice(to_document(order, whole=True), doors.invoice_document(invoice), shipment)
     return _answered(desk, job, invoice, receipt)
 
 
@@ -178,13 +182,13 @@ def send_dispatch(desk: Desk, job: Job) -> None:
     shipment = Shipment.objects.select_related("order__channel").get(pk=_id(job))
     if shipment.answer in (Answer.ACCEPTED, Answer.NOT_NEEDED):
         return _finish(job)
-    receipt = desk.adapter.send_dispatch(to_document(shipment.order), _parcel(shipment))
+    receipt = desk.adapter.send_dispatch(to_document(shipment.order, whole=True), _parcel(shipment))
     return _answered(desk, job, shipment, receipt)
 
 
 def send_delivery(desk: Desk, job: Job) -> None:
     shipment = Shipment.objects.select_related("order__channel").get(pk=_id(job))
-    receipt = desk.adapter.send_delivery(to_document(shipment.order), _parcel(shipment))
+    receipt = desk.adapter.send_delivery(to_document(shipment.order, whole=True), _parcel(shipment))
     with transaction.atomic():
         doors.append(shipment.order, "delivery_sent", Source.HUB, {"message": receipt.message})
         _finish(job)

@@ -71,16 +71,16 @@ def export_step(erp: Connection, order: Order) -> Step:
 
 
 def export_priority(order: Order) -> int:
-    """Nearest deadline first: hours until it, within what the column holds."""
+    """Nearest deadline first, and all before what only reads: 10 (no deadline, or a week away) to 49 (due)."""
     if order.ship_by is None:
-        return 0
+        return 10
     hours = (order.ship_by - timezone.now()).total_seconds() / 3600
-    return int(max(-9, min(40, 40 - hours)))
+    return int(max(10, min(49, 49 - hours / 4)))
 
 
 def cancel_steps(erp: Connection, orders: Sequence[Order]) -> list[Step]:
     cancelled = [order for order in orders if order.status == OrderStatus.CANCELLED and order.exported_at]
-    return [Step(erp.pk, "cancel_erp", f"order:{order.pk}", order.pk, priority=30) for order in cancelled]
+    return [Step(erp.pk, "cancel_erp", f"order:{order.pk}", order.pk, priority=45) for order in cancelled]
 
 
 def tell_channel(order: Order) -> None:

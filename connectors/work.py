@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from connectors import health, ledger, registry, tokens
+from connectors import health, hints, ledger, registry, tokens
 from connectors.budget import Purse
 from connectors.contract import Account, Service
 from connectors.failures import Category, Failure, LeaseLost
@@ -149,7 +149,9 @@ def drain(
     """
     if connection.state != Connection.State.ACTIVE or health.resting(connection):
         return False
-    desk = Desk(connection, on_refused)
+    # Opened for the first job: many hints find nothing left to do.
+    desk: Desk | None = None
+    parallel = registry.service(connection.kind).max_parallel
     ends, size = time.monotonic() + SLICE_SECONDS, 1
     try:
         while not stopping():
@@ -158,11 +160,12 @@ def drain(
             jobs = ledger.claim(
                 connection,
                 1 if probe else size,
-                parallel=1 if probe else desk.service.max_parallel,
+                parallel=1 if probe else parallel,
                 operations=connection.paused_flows,
             )
             if not jobs:
                 return False
+            desk = desk or Desk(connection, on_refused)
             started = time.monotonic()
             if not _run_all(desk, jobs, operations, stopping):
                 return False
@@ -173,14 +176,16 @@ def drain(
             size = max(1, min(LARGEST_CLAIM, int(left / max(each, 0.001))))
         return True
     finally:
-        desk.close()
+        if desk is not None:
+            desk.close()
 
 
 def _run_all(desk: Desk, jobs: list[Job], operations: Mapping[str, Operation], stopping: Callable[[], bool]) -> bool:
     """Runs the jobs of one claim. False when the connection should be left alone now; the rest is given back."""
     desk.lease = ledger.Lease(jobs[0].lease, timezone.now() + ledger.LEASE)
     try:
-        goes_on = all(not stopping() and _run(desk, job, operations) for job in jobs)
+        with hints.gathered(desk.connection.pk):
+            goes_on = all(not stopping() and _run(desk, job, operations) for job in jobs)
     except LeaseLost:
         log.warning("lost a lease of connection %s; another worker has the job", desk.connection.pk)
         goes_on = True

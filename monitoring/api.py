@@ -71,7 +71,7 @@ class OrderSummary(serializers.ModelSerializer[Order]):
 
 
 class OrderDetail(OrderSummary):
-    references = serializers.SlugRelatedField(many=True, read_only=True, slug_field="value")
+    references: Any = serializers.SlugRelatedField(many=True, read_only=True, slug_field="value")
     items = ItemFields(many=True)
     payments = PaymentFields(many=True)
     shipments = ShipmentFields(many=True)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.core.cache import cache
 from django.db.models import Count, F, Min, Q, QuerySet
@@ -188,7 +187,7 @@ def health(request: HttpRequest, rows: QuerySet[Connection] | None = None) -> li
 
 
 def _add_jobs(found: dict[int, ChannelHealth], now: datetime) -> None:
-    rows: QuerySet[Job, dict[str, Any]] = (
+    rows = (
         Job.objects.filter(connection_id__in=found, state__in=(*OPEN, Job.State.REFUSED))
         .order_by()
         .values("connection_id")

@@ -54,7 +54,7 @@ class Rows(Generic[R]):
 
 def outdated(row: OrderItem | Payment | Shipment, seen: datetime | None) -> bool:
     """Whether a newer document than `seen` held the row."""
-    return seen is not None and row.last_seen_at is None
+    return seen is not None and (row.last_seen_at is None or seen < row.last_seen_at)
 
 
 def _assign(row: models.Model, columns: dict[str, Any]) -> list[str]:

@@ -85,7 +85,7 @@ def must_act(request: HttpRequest, seller: Seller) -> None:
 
 def show(request: HttpRequest, template: str, title: Any, **context: Any) -> TemplateResponse:
     frame = {**admin.site.each_context(request), "title": title, **context}
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     return TemplateResponse(request, f"monitoring/{template}", frame)
 
 

@@ -15,7 +15,7 @@ from connectors.registry import services
 from orders.models import Order
 from orders.vocabulary import Hold, OrderStatus
 
-TONES = {
+TONES: dict[str, str] = {
     OrderStatus.PENDING: "grey",
     OrderStatus.APPROVED: "blue",
     OrderStatus.INVOICED: "violet",

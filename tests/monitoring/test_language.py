@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 from django.utils import translation
 
+from connectors.registry import services
 from tests.monitoring.test_strangers import NAMES, _path
 from tests.monitoring.world import World, browser_of, person
 
@@ -41,6 +42,15 @@ def test_every_message_is_translated() -> None:
 def test_placeholders_survive() -> None:
     for source, translated in messages():
         assert set(re.findall(r"%\(\w+\)s", translated)) <= set(re.findall(r"%\(\w+\)s", source)), source
+
+
+def test_what_services_ask_and_answer_is_translated() -> None:
+    known = {source for source, _translated in messages()}
+    for service in services().values():
+        said = {text for field in service.fields for text in (field.label, field.help) if text}
+        said |= {verdict.sentence for verdict in service.failures.by_code.values()}
+        said |= {verdict.sentence for verdict in service.failures.by_status.values()}
+        assert said <= known, f"{service.kind}: add these to monitoring/pages/service_words.py: {said - known}"
 
 
 def visible_texts(page: str) -> set[str]:

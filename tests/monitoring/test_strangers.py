@@ -61,7 +61,12 @@ def _path(name: str) -> str:
 def everything() -> str:
     """All rows that a page could change."""
     labels = ("hub", "orders", "connectors")
-    rows = [row for label in labels for model in apps.get_app_config(label).get_models() for row in model.objects.all()]
+    rows = [
+        row
+        for label in labels
+        for model in apps.get_app_config(label).get_models()
+        for row in model._default_manager.all()
+    ]
     return str(serialize("json", rows))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.test import Client
@@ -44,11 +45,16 @@ class World:
         )
         OrderReference.objects.create(order=order, channel=self.channel, value=number)
         OrderItem.objects.create(
-            order=order, external_id=f"{number}-1", sku="CAF-500", title="Café", quantity=2, unit_price=50
+            order=order,
+            external_id=f"{number}-1",
+            sku="CAF-500",
+            title="Café",
+            quantity=Decimal(2),
+            unit_price=Decimal(50),
         )
         return order
 
-    def exported(self, number: str, **changes: object) -> Order:
+    def exported(self, number: str, **changes: Any) -> Order:
         order = self.order(number, exported_at=timezone.now(), **changes)
         Link.objects.create(order=order, connection=self.erp, external_id=f"erp-{number}", number=f"N{number}")
         return order

@@ -31,7 +31,7 @@ def place(hub: Hub, orders: int) -> set[str]:
     first = orders // 2
     return {
         *hub.world.simulator("mercado_livre").place(first),
-        *hub.world.simulator("amazon").place(orders - first),
+        *hub.world.simulator("amazon").place(orders - first, program="SELF_SHIP"),
     }
 
 

@@ -137,6 +137,8 @@ class MercadoLivre:
 
     def label(self, order: OrderDocument, shipment: ShipmentRef) -> Label:
         number = shipment_id(order, shipment)
+        if not number:
+            raise Refusal("The sale has no shipment at Mercado Livre, so there is no label.")
         wanted = self.settings.get("label_format") or "pdf"
         try:
             answer = self.http.get(

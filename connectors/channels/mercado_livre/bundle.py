@@ -15,6 +15,8 @@ from connectors.reading import Reader, parse_json
 
 NEW_FORMAT = {"x-format-new": "true"}
 NEW_DOMAIN = {"X-New-Domain": "true"}
+# Some parts could not be loaded: they may well be there the next moment.
+PARTIAL = 206
 Raw = dict[str, Any]
 
 
@@ -31,11 +33,15 @@ def fetch(account: Account, http: Client, external_id: str, hint: bytes) -> byte
         "orders": orders,
         "shipments": shipments,
         "billing": _billing(http, orders),
-        "discounts": {str(one["id"]): _get(http, f"/orders/{one['id']}/discounts", "discounts")
-                      for one in orders if "order_has_discount" in (one.get("tags") or ())},
+        "discounts": _discounts(http, orders),
         "returns": _returns(http, orders),
-    }  # fmt: skip
+    }
     return json.dumps(bundle, default=float, ensure_ascii=False).encode()
+
+
+def _discounts(http: Client, orders: list[Raw]) -> Raw:
+    reduced = [str(one["id"]) for one in orders if "order_has_discount" in Reader(one).words("tags")]
+    return {one: _get(http, f"/orders/{one}/discounts", "discounts") for one in reduced}
 
 
 def _get(http: Client, path: str, operation: str, **options: Any) -> Any:
@@ -46,9 +52,9 @@ def _get(http: Client, path: str, operation: str, **options: Any) -> Any:
 
 def _order_of_shipment(account: Account, http: Client, shipment_id: str) -> str:
     found = _get(http, f"/shipments/{shipment_id}/orders", "shipment_orders", headers=NEW_DOMAIN)
-    for entry in found if isinstance(found, list) else ():
-        if isinstance(entry, dict) and str(entry.get("seller_id", seller_id(account))) == seller_id(account):
-            return str(entry["order_id"])
+    for entry in Reader({"orders": found}).list("orders"):
+        if entry.text("seller_id", seller_id(account)) == seller_id(account):
+            return entry.text("order_id")
     raise Failure(Category.TRANSIENT, f"Mercado Livre names no order for shipment {shipment_id} yet.", code="no_order")
 
 
@@ -60,7 +66,7 @@ def _hinted(hint: bytes, external_id: str) -> Raw | None:
         order = parse_json(hint, what="hint")
     except Refusal:
         return None
-    if not isinstance(order, dict) or not order.get("order_items"):
+    if not isinstance(order, dict) or not (order.get("order_items") and order.get("id")):
         return None
     return order if external_id in (str(order.get("pack_id")), str(order.get("id"))) else None
 
@@ -82,22 +88,28 @@ def _pack_and_orders(http: Client, external_id: str, known: Raw | None) -> tuple
     if not isinstance(pack, dict):
         raise Failure(Category.TRANSIENT, f"Mercado Livre knows no order or pack {pack_id}, or not yet.", code="404")
     have = {str(first["id"]): first} if first else {}
-    ids = [str(one["id"]) for one in pack.get("orders") or () if isinstance(one, dict)]
+    ids = [one.text("id") for one in Reader(pack).list("orders")]
     ids += [one for one in have if one not in ids]
-    orders = (have.get(one) or _order_or_none(http, one) for one in ids)
+    # A pack may hold other sellers' orders (403); one that is not there yet (404) is waited for, or it would be lost.
+    orders = (have.get(one) or _order_or_none(http, one, accept=(403,)) for one in ids)
     return pack, [one for one in orders if one]
 
 
-def _order_or_none(http: Client, order_id: str) -> Raw | None:
-    """None for an id that is no order of this seller; a pack may hold other sellers' orders."""
-    answer = http.get(f"/orders/{order_id}", operation="order", headers=NEW_FORMAT, accept=(403, 404))
-    return dict(answer.reader().raw) if answer.status < 300 else None
+def _order_or_none(http: Client, order_id: str, accept: tuple[int, ...] = (403, 404)) -> Raw | None:
+    """None for an id that is no order of this seller."""
+    answer = http.get(f"/orders/{order_id}", operation="order", headers=NEW_FORMAT, accept=accept)
+    if answer.status == PARTIAL:
+        answer = http.get(f"/orders/{order_id}", operation="order", headers=NEW_FORMAT, accept=accept)
+    if answer.status >= 300:
+        return None
+    order = answer.reader()
+    return {**order.raw, "id": order.text("id")}
 
 
 def _shipment_ids(pack: Raw | None, orders: list[Raw]) -> list[str]:
-    ids = [(order.get("shipping") or {}).get("id") for order in orders]
-    ids.append(((pack or {}).get("shipment") or {}).get("id"))
-    return [str(one) for one in dict.fromkeys(ids) if one]
+    ids = [Reader(order).text("shipping.id", "") for order in orders]
+    ids.append(Reader(pack or {}).text("shipment.id", ""))
+    return [one for one in dict.fromkeys(ids) if one]
 
 
 def _shipment(http: Client, number: str) -> Raw:
@@ -116,22 +128,21 @@ def _shipment(http: Client, number: str) -> Raw:
 
 def logistic(shipment: Raw) -> tuple[str, str]:
     """(mode, type), in the new format or the old one."""
-    nested = shipment.get("logistic") or {}
+    known = Reader(shipment)
     return (
-        str(nested.get("mode") or shipment.get("mode") or ""),
-        str(nested.get("type") or shipment.get("logistic_type") or ""),
+        known.text("logistic.mode", "") or known.text("mode", ""),
+        known.text("logistic.type", "") or known.text("logistic_type", ""),
     )
 
 
 def _billing(http: Client, orders: list[Raw]) -> Any:
     for order in orders:
-        number = ((order.get("buyer") or {}).get("billing_info") or {}).get("id")
-        if number:
+        if number := Reader(order).text("buyer.billing_info.id", ""):
             return _get(http, f"/orders/billing-info/MLB/{number}", "billing")
     return None
 
 
 def _returns(http: Client, orders: list[Raw]) -> list[Any]:
-    claims = [claim.get("id") for order in orders for claim in order.get("mediations") or () if isinstance(claim, dict)]
+    claims = [claim.text("id", "") for order in orders for claim in Reader(order).list("mediations")]
     found = [_get(http, f"/post-purchase/v2/claims/{one}/returns", "returns") for one in claims if one]
     return [one for one in found if one]

@@ -10,11 +10,10 @@ filters by, so orders leave a page while it is turned: pages overlap, and the ne
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from connectors.contract import Account, Change, Cursor, Page, Window
-from connectors.failures import Category, Failure
 from connectors.http import Client
 from connectors.reading import Reader
 
@@ -24,6 +23,10 @@ STEP = 45
 DEPTH = 10_000
 LEAST_OVERLAP = timedelta(hours=2)
 HOUR = timedelta(hours=1)
+# As the documentation writes its dates; a whole hour off, so cutting to the hour means the same.
+BRASILIA = timezone(timedelta(hours=-3))
+# How long a scan's mark lives is not documented, only that it dies.
+SCROLL_LIFE = timedelta(minutes=2)
 MISSED_EVERY = timedelta(minutes=10)
 STAGES = ("orders", "cancelled", "missed")
 
@@ -33,14 +36,22 @@ def changes(account: Account, http: Client, cursor: Cursor, window: Window | Non
     if place["stage"] == "missed":
         return _missed(account, http, cursor, place)
     answer = _search(account, http, place, window is not None)
-    if answer.maybe("paging").integer("total", 0) > DEPTH:
+    if "scroll" not in place and answer.maybe("paging").integer("total", 0) > DEPTH - LIMIT:
         return Page((), {**cursor, "pass": _narrower(place)}, more=True)
     found = [_change(order) for order in answer.list("results")]
     place["high"] = max([place["high"], *(_updated(order) for order in answer.list("results"))])
-    if len(found) >= LIMIT and place["offset"] + STEP + LIMIT <= DEPTH:
+    if not _has_more(place, answer, len(found)):
+        return _next_slice(cursor, place, found, window)
+    return Page(found, {**cursor, "pass": place}, more=True)
+
+
+def _has_more(place: Cursor, answer: Reader, found: int) -> bool:
+    """Moves the place on to the next page, if there is one."""
+    if "scroll" not in place:
         place["offset"] += STEP
-        return Page(found, {**cursor, "pass": place}, more=True)
-    return _next_slice(cursor, place, found, window)
+        return found >= LIMIT
+    place |= {"scroll": answer.text("paging.scroll_id", ""), "scrolled_at": datetime.now(UTC).isoformat()}
+    return found > 0 and bool(place["scroll"])
 
 
 def _first_pass(account: Account, cursor: Cursor, window: Window | None) -> Cursor:
@@ -78,8 +89,7 @@ def _search(account: Account, http: Client, place: Cursor, backfill: bool) -> Re
         "seller": seller_id(account),
         f"{field}.from": _written(place["from"]),
         "sort": "date_asc",
-        "limit": LIMIT,
-        "offset": place["offset"],
+        **_turned_to(place),
     }
     if end := place["to"] or place["until"]:
         params[f"{field}.to"] = _written(end)
@@ -88,8 +98,16 @@ def _search(account: Account, http: Client, place: Cursor, backfill: bool) -> Re
     return http.get("/orders/search", operation="search", params=params).reader()
 
 
+def _turned_to(place: Cursor) -> dict[str, Any]:
+    """The page: by number, or by the mark of the page before it, which dies soon and then begins anew."""
+    if "scroll" not in place:
+        return {"limit": LIMIT, "offset": place["offset"]}
+    fresh = place["scroll"] and datetime.now(UTC) - datetime.fromisoformat(place["scrolled_at"]) < SCROLL_LIFE
+    return {"search_type": "scan", **({"scroll_id": place["scroll"]} if fresh else {})}
+
+
 def _written(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone(UTC).isoformat(timespec="milliseconds")
+    return datetime.fromisoformat(moment).astimezone(BRASILIA).isoformat(timespec="milliseconds")
 
 
 def _change(order: Reader) -> Change:
@@ -107,20 +125,20 @@ def _updated(order: Reader) -> str:
 
 
 def _narrower(place: Cursor) -> Cursor:
-    """Half the period: the search does not look deeper than its first 10,000."""
+    """Half the period: the search does not look deeper than its first 10,000. An hour is not halved but scanned."""
     start = datetime.fromisoformat(place["from"])
     end = place["to"] or place["until"]
     width = (datetime.fromisoformat(end) if end else _hour(datetime.now(UTC)) + HOUR) - start
     half = timedelta(hours=int(width / HOUR) // 2)
     if half < HOUR:
-        raise Failure(Category.REJECTED, f"More than {DEPTH} orders changed within the hour of {start}.", code="depth")
+        return {**place, "scroll": "", "scrolled_at": ""}
     return {**place, "to": (start + half).isoformat(), "offset": 0}
 
 
 def _next_slice(cursor: Cursor, place: Cursor, found: Sequence[Change], window: Window | None) -> Page:
     """The rest of a period that had to be split, then the next stage, then rest until the next poll."""
     if place["to"]:
-        rest = {**place, "from": place["to"], "to": "", "offset": 0}
+        rest = {**_pass(place["stage"], place["start"], "", place["until"], place["high"]), "from": place["to"]}
         return Page(found, {**cursor, "pass": rest}, more=True)
     if place["stage"] == "orders":
         after = _pass("cancelled", place["start"], "", place["until"], place["high"])
@@ -128,7 +146,8 @@ def _next_slice(cursor: Cursor, place: Cursor, found: Sequence[Change], window: 
     if window is not None:
         return Page(found, {})
     # Only now is everything up to `high` read.
-    after = {**cursor, "since": max(place["high"], str(cursor.get("since") or "")), "pass": None}
+    high = min(place["high"], datetime.now(UTC).isoformat())
+    after = {**cursor, "since": max(high, str(cursor.get("since") or "")), "pass": None}
     if not _missed_is_due(cursor):
         return Page(found, after)
     return Page(found, {**after, "pass": _pass("missed", "", "", "", "")}, more=True)

@@ -117,6 +117,8 @@ def _state(order: Reader) -> str:
     told = order.maybe("feedback").raw.get("sale") or order.maybe("feedback").raw.get("seller")
     if isinstance(told, Mapping) and told.get("fulfilled") is False:
         return words.CANCELLED
+    if order.raw.get("status") == "confirmed" and order.raw.get("fulfilled") is False:
+        return words.CANCELLED
     return state
 
 

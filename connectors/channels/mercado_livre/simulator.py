@@ -14,8 +14,8 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from connectors.channels.mercado_livre import simulated_sale as documents
@@ -29,7 +29,7 @@ PUSH_TRIES = 3
 CALLS_PER_SECOND = 50
 IMPORTED = ("drop_off", "xd_drop_off", "cross_docking", "xd_same_day")
 _KEY = re.compile(rb"<chNFe>(\w{44})</chNFe>|Id=[\"']NFe(\w{44})[\"']")
-_NOTHING_SENT = {"picked_up", "dropped_off", "in_hub"}
+_ON_THE_WAY = {"picked_up", "dropped_off", "in_hub"}
 
 
 def error(status: int, code: str, message: str = "") -> Response:
@@ -59,6 +59,7 @@ class MercadoLivreSimulator(Simulator):
         super().__init__(seed=seed, delay=delay)
         self.carrier_after, self.deliver_after, self.ready_after = carrier_after, deliver_after, ready_after
         self.push_url, self.limits = push_url, limits
+        self.site = "MLB"
         self.seller, self.application, self.secret = 500_000_001, "1000000000000001", "simulated-secret"
         self.numbers = itertools.count(1)
         self.orders: dict[str, Raw] = {}
@@ -75,10 +76,11 @@ class MercadoLivreSimulator(Simulator):
         self.missed: list[Raw] = []
         self.due: list[tuple[float, int, str, str]] = []
         self.version = 0
+        self.scans: dict[str, list[Raw]] = {}
         self.cached: tuple[Any, list[Raw]] = (None, [])
         self.calls: deque[float] = deque()
-        self.refresh_token = "TG-1-500000001"
-        self.access_tokens = {"APP_USR-1-500000001": time.time() + TOKEN_SECONDS}
+        self.refresh_token = "TG-0-500000001"
+        self.access_tokens = {"APP_USR-0-500000001": time.time() + TOKEN_SECONDS}
         self.codes: set[str] = set()
         self.pushes: queue.Queue[Raw] = queue.Queue()
         self.pusher: threading.Thread | None = None
@@ -240,7 +242,7 @@ class MercadoLivreSimulator(Simulator):
         return {
             "status": f"{parcel['status']}/{parcel['substatus'] or ''}",
             "invoice_key": self.invoices.get(number, {}).get("fiscal_key") or files[0].get("key", ""),
-            "dispatched": parcel["status"] in ("shipped", "delivered") or parcel["substatus"] in _NOTHING_SENT,
+            "dispatched": parcel["status"] in ("shipped", "delivered") or parcel["substatus"] in _ON_THE_WAY,
             "tracking_code": self.reported.get(number, {}).get("tracking_number") or parcel["tracking_number"] or "",
             "cancelled": all(order["status"] == "cancelled" for order in orders),
             "logistic": parcel["logistic"]["type"],
@@ -365,7 +367,7 @@ class MercadoLivreSimulator(Simulator):
 
     @route("GET", "/users/me")
     def me(self, request: Request) -> Response:
-        return Response(body={"id": self.seller, "nickname": "LOJA_SIMULADA", "site_id": "MLB"})
+        return Response(body={"id": self.seller, "nickname": "LOJA_SIMULADA", "site_id": self.site})
 
     # Orders
 
@@ -379,6 +381,8 @@ class MercadoLivreSimulator(Simulator):
             return error(400, "limit.maximum_exceeded", f"Limit must be a lower or equal than {DEPTH}")
         if request.param("seller") != str(self.seller):
             return error(403, "forbidden", "not the caller's orders")
+        if request.param("search_type") == "scan":
+            return self._scanned(request)
         found = self._found(request)
         page = found[offset : offset + limit]
         return Response(body={
@@ -387,11 +391,23 @@ class MercadoLivreSimulator(Simulator):
             "display": "complete",
         })  # fmt: skip
 
+    def _scanned(self, request: Request) -> Response:
+        """A scan goes on with what there was when it began, however long that is."""
+        if "offset" in request.query:
+            return error(400, "invalid_params", "scan takes no offset")
+        mark = request.param("scroll_id")
+        if mark and mark not in self.scans:
+            return self.limited(request)
+        rest = self.scans.pop(mark) if mark else self._found(request)
+        following = f"scroll-{next(self.numbers)}"
+        self.scans[following] = rest[50:]
+        return Response(body={"results": rest[:50], "paging": {"total": len(rest), "scroll_id": following}})
+
     def _found(self, request: Request) -> list[Raw]:
         asked = (self.version, tuple(sorted((name, *values) for name, values in request.query.items()
                                             if name not in ("offset", "limit"))))  # fmt: skip
         if self.cached[0] != asked:
-            self.cached = (asked, [order for order in self.orders.values() if _matches(order, request)])
+            self.cached = (asked, _matching(self.orders.values(), request))
         return self.cached[1]
 
     @route("GET", "/orders/{id}")
@@ -604,26 +620,21 @@ def _pack(ids: Raw, names: list[str], now: datetime) -> Raw:
     }  # fmt: skip
 
 
-def _matches(order: Raw, request: Request) -> bool:
+def _matching(orders: Iterable[Raw], request: Request) -> list[Raw]:
     """Cancelled orders only when asked for; dates cut to the hour."""
     wanted = request.param("order.status").split(",") if request.param("order.status") else []
-    if (order["status"] not in wanted) if wanted else order["status"] == "cancelled":
-        return False
-    return all(
-        _within(order[field], request.param(f"order.{field}.from"), request.param(f"order.{field}.to"))
-        for field in ("date_created", "date_last_updated")
-    )
+    found = [one for one in orders if (one["status"] in wanted if wanted else one["status"] != "cancelled")]
+    for field, zone in (("date_created", documents.ML_ZONE), ("date_last_updated", UTC)):
+        if since := _hour(request.param(f"order.{field}.from"), zone):
+            found = [one for one in found if one[field][:13] >= since]
+        if until := _hour(request.param(f"order.{field}.to"), zone):
+            found = [one for one in found if one[field][:13] <= until]
+    return found
 
 
-def _within(text: str, since: str, until: str) -> bool:
-    if not since and not until:
-        return True
-    moment = datetime.fromisoformat(text)
-    return (not since or moment >= _hour(since)) and (not until or moment < _hour(until) + timedelta(hours=1))
-
-
-def _hour(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(minute=0, second=0, microsecond=0)
+def _hour(text: str, zone: tzinfo) -> str:
+    """The first 13 characters of the time as the field writes it: all that counts."""
+    return datetime.fromisoformat(text).astimezone(zone).isoformat()[:13] if text else ""
 
 
 def _key_in(xml: bytes) -> str:

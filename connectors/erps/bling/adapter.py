@@ -398,8 +398,15 @@ class Bling:
         key = invoice.text("chaveAcesso")
         held = _documents.get((self._mine, key))
         if held is None:
-            path = f"/nfe/documento/{key}"
-            answer = self._call("GET", path, operation="invoice_xml", params={"formato": "xml"}, accept=(NOT_FOUND,))
+            # Packed as it is, no redaction could find the buyer in it.
+            answer = self._call(
+                "GET",
+                f"/nfe/documento/{key}",
+                operation="invoice_xml",
+                params={"formato": "xml"},
+                accept=(NOT_FOUND,),
+                unrecorded=True,
+            )
             if answer.status == NOT_FOUND:
                 return ""
             held = next((text for file in answer.reader().list("data") if (text := file.text("conteudo", ""))), "")

@@ -157,6 +157,8 @@ def sale(
         "transporte": _transport(order, money, settings),
         "parcelas": [
             {
+                # The vendor's description requires it, and says that it is ignored here.
+                "id": 0,
                 "dataVencimento": _day(order.placed_at + timedelta(days=whole(settings, "due_days"))),
                 "valor": float(money.total),
                 "formaPagamento": {"id": payment_form},
@@ -186,12 +188,15 @@ def _chosen(order: OrderDocument, reference: Reference, settings: Mapping[str, A
 
 
 def _line(item: Item, product: int) -> dict[str, Any]:
+    price = float(cents(item.unit_price))
     return {
         "codigo": item.sku,
         "descricao": item.title or item.sku,
         "unidade": "UN",
         "quantidade": float(item.quantity),
-        "valor": float(cents(item.unit_price)),
+        "valor": price,
+        # Required by the vendor's description, which says nothing more of it: without discount it is the same price.
+        "valorLista": price,
         "desconto": 0,
         "produto": {"id": product},
     }

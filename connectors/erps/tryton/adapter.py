@@ -256,10 +256,13 @@ class Tryton:
     def _ignore_exception(self, sale: int, name: str, things: str) -> None:
         about = {"active_model": "sale.sale", "active_id": sale, "active_ids": [sale]}
         session = self._wizard(name, "create", about)[0]
-        view = self._wizard(name, "execute", about, session, {}, "ask")
-        concerned = Reader(view).maybe("view").maybe("defaults").words(f"domain_{things}")
-        answer = {"ask": {f"recreate_{things}": [], f"domain_{things}": [int(one) for one in concerned]}}
-        self._wizard(name, "execute", about, session, answer, "handle", effect=True)
+        view = Reader(self._wizard(name, "execute", about, session, {}, "ask")).maybe("view")
+        concerned = [int(one) for one in view.maybe("defaults").words(f"domain_{things}")]
+        answer = {f"recreate_{things}": [], f"domain_{things}": concerned}
+        # 8.0 wants to be told what to ignore; 7.0 ignores what is not recreated and knows no such field.
+        if view.maybe("fields_view").maybe("fields").has(f"ignore_{things}"):
+            answer[f"ignore_{things}"] = concerned
+        self._wizard(name, "execute", about, session, {"ask": answer}, "handle", effect=True)
         self._wizard(name, "delete", about, session)
 
     def _wizard(self, name: str, step: str, about: Mapping[str, Any], *params: Any, effect: bool = False) -> Any:

@@ -12,7 +12,7 @@ from connectors.channels.amazon.invoices import _content
 from connectors.channels.amazon.simulator import Bucket, Refused, _invalid, _no_package
 from connectors.contract import Outcome, ShipmentRef, Window
 from connectors.failures import Category, Failure, NotYet, Refusal
-from connectors.reading import parse_json
+from connectors.reading import Reader, parse_json
 from orders.vocabulary import Logistics
 from tests.connectors.channels.amazon.wire import INVOICE, KEY, PARCEL, Wire, now, wire
 
@@ -109,6 +109,8 @@ def test_a_window_is_read_by_creation_and_its_end_stays_the_same(between: Wire) 
     ids, cursor, pages = read_all(between, window=window)
     assert (ids, cursor, pages) == (placed, {}, 2)
     assert len({query_of(between, place)["createdBefore"] for place in (-1, -2)}) == 1
+    first = between.adapter.changes({}, window)
+    assert first.cursor["before"] == query_of(between)["createdBefore"]
     assert now() - datetime.fromisoformat(query_of(between)["createdBefore"]) > timedelta(minutes=2)
 
 
@@ -125,7 +127,7 @@ def test_orders_of_elsewhere_are_not_listed(between: Wire, channel: dict[str, st
     foreign = {"marketplaceId": "A2Q3Y263D00KWC", **channel}
     page_of = adapter.Amazon._listed
     raw = {"orders": [{"orderId": mine}, {"orderId": other, "salesChannel": foreign}, "odd"]}
-    listed = page_of(between.adapter, adapter.Reader(raw))
+    listed = page_of(between.adapter, Reader(raw))
     assert [change.external_id for change in listed] == [mine, "unknown"]
 
 
@@ -145,9 +147,9 @@ def test_an_order_amazon_does_not_know(between: Wire) -> None:
 # --- Signing in, errors
 
 
-def test_every_call_carries_the_token_and_no_body(between: Wire) -> None:
-    seen = []
-    between.simulator.authorise = seen.append  # type: ignore[method-assign]
+def test_every_call_carries_the_token_and_no_body(between: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(between.simulator, "authorise", seen.append)
     between.adapter.changes({})
     (request,) = seen
     assert request.headers["x-amz-access-token"] == between.tokens.token
@@ -172,6 +174,19 @@ def test_a_403_that_a_new_token_does_not_cure_asks_for_the_seller(between: Wire)
         between.adapter.changes({})
     assert (failure.value.category, between.tokens.renewed) == (Category.AUTH, 1)
     assert "role" in failure.value.message
+
+
+def test_a_role_that_is_missing_costs_one_renewal_for_all_calls_of_a_piece_of_work(
+    between: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(request: Any) -> None:
+        raise _denied()
+
+    monkeypatch.setattr(between.simulator, "authorise", denied)
+    for _ in range(3):
+        with pytest.raises(Failure):
+            between.adapter.changes({})
+    assert between.tokens.renewed == 1
 
 
 def _denied() -> Exception:
@@ -380,6 +395,17 @@ def test_a_parcel_is_confirmed_once(between: Wire) -> None:
     assert between.order(order.external_id).milestones.shipped_at == shipped_at
 
 
+def test_the_first_of_two_parcels_is_known_again_while_the_second_is_open(between: Wire) -> None:
+    order = between.place(program="SELF_SHIP")
+    sale = between.simulator.sales[order.external_id]
+    between.adapter.send_dispatch(order, PARCEL)
+    sale.status = "PARTIALLY_SHIPPED"
+    sale.raw["orderItems"][0]["fulfillment"]["quantityUnfulfilled"] = 1
+    assert between.adapter.send_dispatch(order, PARCEL).outcome is Outcome.ALREADY
+    receipt = between.adapter.send_dispatch(order, ShipmentRef("", "Jadlog", "", "JD0002BR"))
+    assert (receipt.outcome, receipt.external_id) == (Outcome.ACCEPTED, "2")
+
+
 @pytest.mark.parametrize("program", ["DBA", "FBA"])
 def test_amazon_reports_its_own_parcels(between: Wire, program: str) -> None:
     order = between.place(program=program)
@@ -450,13 +476,15 @@ def test_a_cancelled_order_stops_the_parcel(between: Wire) -> None:
         ("something else", None),
     ],
 )
-def test_amazons_words_about_a_confirmation(between: Wire, message: str, outcome: Outcome | None) -> None:
+def test_amazons_words_about_a_confirmation(
+    between: Wire, monkeypatch: pytest.MonkeyPatch, message: str, outcome: Outcome | None
+) -> None:
     order = between.place(program="SELF_SHIP")
 
     def refuse(*args: Any) -> None:
         raise _invalid(message)
 
-    between.simulator._check_order = refuse  # type: ignore[method-assign]
+    monkeypatch.setattr(between.simulator, "_check_order", refuse)
     if outcome is not None:
         assert between.adapter.send_dispatch(order, PARCEL).outcome is outcome
         return
@@ -465,7 +493,9 @@ def test_amazons_words_about_a_confirmation(between: Wire, message: str, outcome
     assert failure.value.category is Category.REJECTED
 
 
-def test_fulfilled_between_our_look_and_our_word_is_already_done(between: Wire) -> None:
+def test_fulfilled_between_our_look_and_our_word_is_already_done(
+    between: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order = between.place(program="SELF_SHIP")
     sale = between.simulator.sales[order.external_id]
 
@@ -473,7 +503,7 @@ def test_fulfilled_between_our_look_and_our_word_is_already_done(between: Wire) 
         sale.status = "SHIPPED"
         raise _no_package("PackageToUpdateNotFound")
 
-    between.simulator._check_order = overtaken  # type: ignore[method-assign]
+    monkeypatch.setattr(between.simulator, "_check_order", overtaken)
     assert between.adapter.send_dispatch(order, PARCEL).outcome is Outcome.ALREADY
 
 

@@ -71,7 +71,9 @@ def desk(url: str, credentials: Credentials, client: type[Client] = Client, **se
         hosts=dict.fromkeys(SERVICE.hosts, url),
         credentials=credentials,
     )
-    tokens, exchanges, paused = Tokens(dict(credentials)), [], []
+    tokens = Tokens(dict(credentials))
+    exchanges: list[Exchange] = []
+    paused: list[tuple[str, datetime]] = []
 
     def pause(operation: str, until: datetime) -> None:
         paused.append((operation, until))

@@ -252,15 +252,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
+NAMES = ("order_dispatched", "order_invoiced", "invoice_cancelled", "invoice_rejected")
+WHOLE = "id order base_situation invoice former_invoice invoice_xml objects"
+ORDER = "situacao situacao__id transporte transporte__volumes transporte__contato total dataSaida data numero"
+INVOICE = "situacao chaveAcesso numero serie dataEmissao valorNota tipo finalidade xml transporte"
 PATHS = [
     (name, path)
-    for name in ("order_dispatched", "order_invoiced", "invoice_cancelled", "invoice_rejected")
-    for path in (
-        "id order base_situation invoice former_invoice invoice_xml objects order__situacao order__situacao__id "
-        "order__transporte order__transporte__volumes order__transporte__contato order__total order__dataSaida "
-        "order__observacoesInternas order__numero order__data invoice__situacao invoice__chaveAcesso invoice__numero "
-        "invoice__serie invoice__dataEmissao invoice__valorNota invoice__tipo invoice__finalidade invoice__xml"
-    ).split()
+    for name in NAMES
+    for path in [
+        *WHOLE.split(),
+        *(f"order__{part}" for part in ORDER.split()),
+        *(f"invoice__{part}" for part in INVOICE.split()),
+    ]
 ]
 
 

@@ -41,7 +41,7 @@ def test_a_new_order_as_bling_has_it(bling: Desk) -> None:
     assert held["desconto"] == {"valor": 10.0, "unidade": "REAL"}
     assert (held["transporte"]["frete"], held["outrasDespesas"]) == (18.5, 1.3)
     assert held["parcelas"] == [
-        {"dataVencimento": "2026-11-19", "valor": 179.5, "formaPagamento": {"id": PAYMENT_FORM}}
+        {"id": 0, "dataVencimento": "2026-11-19", "valor": 179.5, "formaPagamento": {"id": PAYMENT_FORM}}
     ]
     assert (held["numeroLoja"], held["observacoesInternas"]) == ("2000", "entreposto:4:2000")
     assert held["data"] == "2026-11-19"
@@ -75,7 +75,7 @@ def test_a_company_with_a_state_registration(bling: Desk) -> None:
 
 
 def test_settings_go_into_the_order() -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "stores": {"4": 204560001},
         "payment_form": str(PAYMENT_FORM + 1),
         "due_days": 30,

@@ -24,6 +24,7 @@ from connectors.erps.bling.memory import Memory
 from connectors.erps.bling.simulator import CLIENT_ID, CLIENT_SECRET, COMPANY_ID, BlingSimulator
 from connectors.failures import Category, Failure, Refusal
 from connectors.reading import Reader, parse_json
+from connectors.redaction import MASK
 from connectors.simulation.server import Response
 from tests.connectors.erps.bling.parts import SAMPLES, Desk, order, reference, simulated
 
@@ -37,7 +38,8 @@ def bling() -> Any:
 
 
 def everything(bling: Desk, cursor: Cursor | None = None, window: Window | None = None) -> tuple[list[Change], Cursor]:
-    cursor, found = dict(cursor or {}), []
+    cursor = dict(cursor or {})
+    found: list[Change] = []
     for _ in range(50):
         page = bling.bling.changes(cursor, window)
         cursor = json.loads(json.dumps(page.cursor))
@@ -195,6 +197,8 @@ def test_fetching_an_order_that_left(bling: Desk) -> None:
     assert found.invoices[0].key == bling.sim.notes[note]["chaveAcesso"]
     assert found.invoices[0].xml == bling.sim.notes[note]["_xml"]
     assert found.dispatches[0].external_id == str(parcel) and found.complete
+    # The packed file holds the buyer's data where no redaction could find it.
+    assert bling.exchanges[2].response_body == MASK
     bling.exchanges.clear()
     # Its file does not change and is not asked for again.
     assert state(bling, str(made)) == found
@@ -367,6 +371,22 @@ def test_the_simulator_pushes_signed_and_tries_again(bling: Desk) -> None:
 # Signing in
 
 
+def watched(bling: Desk, call: Any = None) -> list[Any]:
+    """The requests that reach the simulator from now on."""
+    requests: list[Any] = []
+    handle = bling.sim.handle
+
+    def watch(request: Any) -> Response:
+        requests.append(request)
+        answer: Response = handle(request)
+        return answer
+
+    bling.sim.handle = watch
+    if call:
+        call()
+    return requests
+
+
 def test_the_consent_page(bling: Desk) -> None:
     parts = urlsplit(bling.bling.consent_url("a state"))
     assert parts.path == "/Api/v3/oauth/authorize"
@@ -403,9 +423,7 @@ def test_a_refused_consent(bling: Desk) -> None:
 
 
 def test_the_token_call_on_the_wire(bling: Desk) -> None:
-    requests: list[Any] = []
-    handle = bling.sim.handle
-    bling.sim.handle = lambda request: requests.append(request) or handle(request)
+    requests = watched(bling)
     before = bling.sim.refresh
     secrets = bling.bling.refresh()
     (request,) = requests
@@ -445,11 +463,8 @@ def test_tokens_of_the_simulator_die() -> None:
 
 
 def test_calls_say_that_the_token_is_a_jwt(bling: Desk) -> None:
-    seen: list[Any] = []
-    handle = bling.sim.handle
-    bling.sim.handle = lambda request: seen.append(request.headers) or handle(request)
-    bling.bling.check()
-    assert seen[0]["enable-jwt"] == "1" and seen[0]["authorization"] == f"Bearer {bling.tokens.current()}"
+    (seen,) = watched(bling, bling.bling.check)
+    assert seen.headers["enable-jwt"] == "1" and seen.headers["authorization"] == f"Bearer {bling.tokens.current()}"
 
 
 # Limits and errors
@@ -546,8 +561,10 @@ def test_every_field_of_a_refusal_is_said() -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["error", "type", "fields", "collection", "msg", "period"]), inner),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["error", "type", "fields", "collection", "msg", "period"]), inner)
+        ),
         max_leaves=10,
     )
 )
@@ -566,4 +583,3 @@ def test_what_is_remembered_is_forgotten_in_time() -> None:
     short = Memory(seconds=-1, size=2)
     short.put("a", 1)
     assert short.get("a") is None
-

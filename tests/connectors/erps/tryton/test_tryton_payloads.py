@@ -52,6 +52,13 @@ def test_a_discount_that_does_not_divide_is_a_line() -> None:
     assert [(line.sku, line.quantity, line.unit_price) for line in made] == [("A", 3, 10), ("ACERTO", 1, -1)]
 
 
+def test_parts_of_a_cent_are_rounded_as_the_server_does() -> None:
+    made = payloads.sale_lines(order(item("A", "1", "10.005"), item("B", "1", "10.005")), {})
+
+    # Two times 10.00 on the server, half to even.
+    assert [(line.sku, line.unit_price) for line in made][2:] == [("DESCONTO", Decimal("0.010"))]
+
+
 def test_sums_that_disagree_are_refused() -> None:
     sold = order(item("A", "1", "10.00"))
     wrong = OrderDocument(**{**dict(sold), "totals": sold.totals.model_copy(update={"items": Decimal("12.00")})})

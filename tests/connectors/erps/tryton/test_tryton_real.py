@@ -88,6 +88,13 @@ def test_an_order_becomes_one_confirmed_sale(server: TrytonServer, erp: Tryton, 
     ]
 
 
+def test_parts_of_a_cent_add_up_on_the_server_too(erp: Tryton, number: str) -> None:
+    lines = (item("CAN-325-AZUL", "1", "10.005"), item("MOC-22-AZUL", "1", "10.005"), item("CAM-M-AZUL", "2", "7.0025"))
+    sold = order(*lines, discount="0.005")
+
+    assert erp.create(sold, reference(number)).total == Decimal("34.01")
+
+
 def test_a_second_push_finds_the_first(server: TrytonServer, erp: Tryton, number: str) -> None:
     first = erp.create(order(), reference(number))
 

@@ -1,0 +1,111 @@
+"""A whole hub on simulators: worker, clock and web as processes of their own, the simulators in this one."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.utils import timezone
+
+from connectors.models import Connection
+from connectors.simulation import world
+from connectors.simulation.server import Request, Response
+from connectors.simulation.world import World
+from hub.models import Seller
+from monitoring.bench import servers
+from monitoring.bench.measure import Report
+from monitoring.bench.servers import Program
+
+# The back office of the simulated ERP works without delay.
+# Sales that the seller ships: the marketplaces invoice or hide the buyer of those they ship themselves.
+PLACED = {"amazon": {"program": "DBA"}, "mercado_livre": {"logistic": "cross_docking"}}
+AT_ONCE = {world.ERP: {"invoice_after": 0.0, "dispatch_after": 0.0}, "mercado_livre": {"carrier_after": 0.0}}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One HTTP call as a simulator got it."""
+
+    kind: str
+    at: float
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes
+    status: int
+
+
+@dataclass
+class Hub:
+    world: World
+    connections: dict[str, Connection]
+    folder: Path
+    calls: list[Call] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)
+
+    def listen(self) -> None:
+        """Keeps every call from now on in `calls`."""
+        for kind, server in self.world.servers.items():
+            _record(kind, server.simulator, self.calls)
+
+    def place(self, orders: int) -> dict[str, list[str]]:
+        """So many orders, shared by the channels: kind -> their ids."""
+        share = orders // len(world.CHANNELS)
+        return {
+            kind: self.world.simulator(kind).place(share, **PLACED.get(kind, {})) for kind in world.CHANNELS
+        }
+
+    def memory(self, report: Report) -> None:
+        for program in self.programs:
+            for number, pid in enumerate(program.family()):
+                report.saw(f"{program.name} {number}", pid)
+        report.saw("bench with simulators")
+
+
+def _record(kind: str, simulator: Any, calls: list[Call]) -> None:
+    handle = simulator.handle
+
+    def recorded(request: Request) -> Response:
+        response: Response = handle(request)
+        calls.append(
+            Call(
+                kind, time.monotonic(), request.method, request.path, request.query, request.headers, request.body,
+                response.status,
+            )
+        )  # fmt: skip
+        return response
+
+    simulator.handle = recorded
+
+
+@contextmanager
+def hub(
+    *,
+    concurrency: int = 2,
+    pushes: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Iterator[Hub]:
+    """Connected and polling, with nothing to do yet. `settings` are every connection's."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(servers.folder("bench"))
+        simulated = world.start(options=options or AT_ONCE)
+        stack.callback(simulated.stop)
+        web = stack.enter_context(servers.web(folder)) if pushes else None
+        seller, _made = Seller.objects.get_or_create(slug="bench", defaults={"name": "Bench"})
+        address = f"http://{servers.HOST}:{web.port}" if web else ""
+        connections = world.connect(simulated, seller, pushes_to=address, **{"calls_per_second": 0, **settings})
+        started = Hub(simulated, connections, folder)
+        started.programs += [
+            *([web] if web else []),
+            stack.enter_context(servers.worker(folder, concurrency=concurrency)),
+            stack.enter_context(servers.beat(folder)),
+        ]
+        begun = timezone.now()
+        servers.wait_until(
+            lambda: not Connection.objects.exclude(last_poll_ok_at__gt=begun).exists(), 30, "each connection was polled"
+        )
+        yield started

@@ -1,0 +1,98 @@
+import json
+import os
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.core.management.base import BaseCommand, CommandError
+
+from monitoring import bench
+from monitoring.bench import servers
+
+DATABASE = "entreposto_bench"
+COLUMNS = ("name", "figure", "yardstick", "ratio", "aim", "met")
+
+
+class Command(BaseCommand):
+    help = (
+        "Benchmarks, each beside its yardstick in the same run. On the servers of DATABASE_URL and REDIS_URL (in "
+        "databases of their own, dropped afterwards), else on throw-away ones. Exit 1 when an aim is missed."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(bench.NAMES)}; none: all")
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        names = options["names"] or list(bench.NAMES)
+        if unknown := sorted(set(names) - set(bench.NAMES)):
+            raise CommandError(f"No benchmark {', '.join(unknown)}. There are: {', '.join(bench.NAMES)}.")
+        reports: dict[str, Any] = {}
+        try:
+            with _servers() as environment:
+                for name in names:
+                    reports[name] = _run(name, environment)
+                    if not options["json"]:
+                        self._table(name, reports[name], first=name == names[0])
+        except servers.NotInstalled as missing:
+            raise CommandError(f"{missing} Set DATABASE_URL and REDIS_URL, or install it.") from missing
+        if options["json"]:
+            self.stdout.write(json.dumps(reports, indent=2))
+        if not all(line["met"] for report in reports.values() for line in report["lines"]):
+            sys.exit(1)
+
+    def _table(self, name: str, report: dict[str, Any], *, first: bool) -> None:
+        if first:
+            self._row(COLUMNS)
+        for line in report["lines"]:
+            met = "yes" if line["met"] else "NO"
+            self._row((line["name"], line["figure"], line["yardstick"], f"{line['ratio']:.3g}", line["aim"], met))
+        peaks = ", ".join(f"{process} {kb / 1024:.0f} MB" for process, kb in report["peak_kb"].items())
+        self.stdout.write(f"{'':<32}peak memory: {peaks}")
+
+    def _row(self, cells: tuple[str, ...]) -> None:
+        widths = (32, 30, 40, 8, 9, 4)
+        self.stdout.write("".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
+        self.stdout.flush()
+
+
+def _run(name: str, environment: dict[str, str]) -> dict[str, Any]:
+    """A process and a database of its own for each: none finds what another left behind."""
+    with servers.database(environment["DATABASE_URL"], DATABASE) as database:
+        done = subprocess.run(  # noqa: S603 - our own module
+            [sys.executable, "-m", "monitoring.bench", name],
+            cwd=servers.ROOT, env={**environment, "DATABASE_URL": database}, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    if done.returncode:
+        raise CommandError(f"The benchmark {name} failed; its own words are above.")
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+@contextmanager
+def _servers() -> Iterator[dict[str, str]]:
+    """The environment of a production hub on the given servers, or on new ones, with keys of its own."""
+    with ExitStack() as stack:
+
+        def fresh(name: str) -> Path:
+            return stack.enter_context(servers.folder(name))
+
+        database, broker = os.environ.get("DATABASE_URL", ""), os.environ.get("REDIS_URL", "")
+        yield {
+            **os.environ,
+            "DATABASE_URL": database or stack.enter_context(servers.postgres(fresh("postgres"))),
+            "REDIS_URL": stack.enter_context(
+                servers.empty_redis(broker) if broker else servers.redis_server(fresh("redis"))
+            ),
+            "SECRET_KEY": Fernet.generate_key().decode(),
+            "CREDENTIAL_KEYS": Fernet.generate_key().decode(),
+            "HUB_HOME": str(fresh("home")),
+            "ALLOWED_HOSTS": servers.HOST,
+            "SIMULATORS": "1",
+            "LOG_LEVEL": "WARNING",
+        }
