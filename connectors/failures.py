@@ -118,7 +118,7 @@ class FailureTable:
 
 _UNEXPECTED = Verdict(Category.BUG, "The service gave an answer this hub does not expect.")
 _BY_CLASS = {
-    3: Verdict(Category.REJECTED, "The service redirects to another address, which is not followed."),
+    3: Verdict(Category.TRANSIENT, "The service redirects to another address, which is not followed."),
     4: Verdict(Category.REJECTED, "The service refused this request."),
     5: Verdict(Category.TRANSIENT, "The service is failing at the moment."),
 }

@@ -254,13 +254,13 @@ class Client:
                     stream=True,
                     **call.payload,
                 )
-                exchange.request_body = redaction.body(_as_body(response.request.body), self.around.secrets)
+                exchange.request_body = self._redacted(_as_body(response.request.body))
                 exchange.url = redaction.url(response.request.url or call.address, self.around.secrets)
                 exchange.status = response.status_code
                 content = _read(response, call)
             except (requests.RequestException, OSError, ValueError) as error:
                 raise self._unanswered(call, guard, error) from error
-        exchange.response_body = redaction.MASK if call.unrecorded else redaction.body(content, self.around.secrets)
+        exchange.response_body = redaction.MASK if call.unrecorded else self._redacted(content)
         answer = Answer(response.status_code, response.headers, content, call.effect)
         if 200 <= answer.status < 300 or answer.status in call.accept:
             return answer
@@ -268,6 +268,9 @@ class Client:
         if failure.category is Category.TRANSIENT:
             raise _Again(failure, sent=True)
         raise failure
+
+    def _redacted(self, content: bytes | str | None) -> str:
+        return redaction.body(content, self.around.secrets, self.service.redact)
 
     def _unanswered(self, call: "_Call", guard: deadline.Guard, error: Exception) -> Exception:
         if isinstance(_root(error), deadline.PrivateAddress):
@@ -336,7 +339,7 @@ def _read(response: requests.Response, call: _Call) -> bytes:
             size += len(part)
             if size > LARGEST_ANSWER:
                 raise Failure(
-                    Category.REJECTED,
+                    Category.TRANSIENT,
                     f"The answer is larger than {LARGEST_ANSWER // 1024 // 1024} MB and was not read.",
                     code="too_large",
                     uncertain=call.effect,

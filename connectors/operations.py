@@ -93,7 +93,7 @@ def export(desk: Desk, job: Job) -> None:
     if Link.objects.filter(order=order, connection=desk.connection).exists():
         return desk.finish(job)
     if job.uncertain:
-        found = _look_up(desk, job, order)
+        found = _look_up(desk, order)
         if found is not None:
             return _exported(desk, job, order, found, adopted=True)
         if not ledger.absent(job, desk.service.settle_seconds):
@@ -110,10 +110,12 @@ def export(desk: Desk, job: Job) -> None:
     return _exported(desk, job, order, created)
 
 
-def _look_up(desk: Desk, job: Job, order: Order) -> ErpOrder | None:
-    """The live order that the ERP has under our reference; None when there is none, or only cancelled ones."""
-    live = [found for found in desk.adapter.find(reference_of(order)) if not found.cancelled]
-    return live[0] if live else None
+def _look_up(desk: Desk, order: Order) -> ErpOrder | None:
+    """The live order that the ERP has under our reference, our own key before none; None where there is no live one."""
+    reference = reference_of(order)
+    live = [found for found in desk.adapter.find(reference) if not found.cancelled]
+    ours = [found for found in live if found.hub_key in (reference.hub_key, "")]
+    return min(ours, key=lambda found: found.hub_key != reference.hub_key, default=None)
 
 
 def reference_of(order: Order) -> Reference:

@@ -5,13 +5,13 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from orders.ingest import Ingested
 
 from connectors import ledger
 from connectors.contract import Capability, Role
 from connectors.ledger import Step
 from connectors.models import Connection, InboxEntry, Job
 from connectors.registry import service
+from orders.ingest import Ingested
 from orders.models import Invoice, Order, Shipment
 from orders.vocabulary import Logistics, OrderStatus, Source
 

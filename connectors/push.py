@@ -6,6 +6,8 @@ of one application; the account named in the push says whose it is.
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -13,13 +15,12 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from connectors import intake, ledger, registry
+from connectors import hints, intake, ledger, registry
 from connectors.contract import Account, Announcement, BadSignature, Capability, Change, PushRequest, Role, Service
 from connectors.failures import Failure
 from connectors.http import Client
 from connectors.ledger import Step
-from connectors.models import Connection
-from connectors.tokens import secrets_of
+from connectors.models import Connection, Credential
 from connectors.work import account_of
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 APPLICATION = "app"
 # A push says what changed, not what it is: anything larger is no push.
 LARGEST_PUSH = 1024 * 1024
+# Written once a push, all pushes of a busy account would wait for the lock of its one row.
+SEEN_EVERY = timedelta(seconds=15)
 
 
 @csrf_exempt
@@ -43,7 +46,7 @@ def receive(request: HttpRequest, kind: str, key: str) -> HttpResponse:
         return HttpResponse(status=413)
     connection = None
     if key != APPLICATION:
-        connection = Connection.objects.filter(kind=kind, push_key=key).first()
+        connection = Connection.objects.select_related("credential").filter(kind=kind, push_key=key).first()
         if connection is None:
             return HttpResponse(status=404)
     return _accept(service, connection, _push_request(request))
@@ -57,7 +60,7 @@ def _push_request(request: HttpRequest) -> PushRequest:
 def _accept(service: Service, connection: Connection | None, push: PushRequest) -> HttpResponse:
     account = _anonymous(service)
     if connection is not None:
-        account = account_of(connection, service, secrets_of(connection))
+        account = account_of(connection, service, _secrets(connection))
     adapter = registry.load(service.adapter)(account, Client(account, service))
     try:
         announcements: Sequence[Announcement] = adapter.read_push(push)
@@ -77,6 +80,12 @@ def _accept(service: Service, connection: Connection | None, push: PushRequest) 
     return HttpResponse(status=200)
 
 
+def _secrets(connection: Connection) -> dict[str, Any]:
+    """Of the row that came with the connection, in the same statement."""
+    held: Credential | None = getattr(connection, "credential", None)
+    return held.open() if held else {}
+
+
 def _unreadable(connection: Connection | None, push: PushRequest, failure: Failure) -> HttpResponse:
     """Kept and shown where we know whose it is. Answered 200 all the same: a refusal makes services switch off."""
     if connection is None:
@@ -91,11 +100,17 @@ def _store(connection: Connection, announcement: Announcement, push: PushRequest
     """The push verbatim and the work it calls for, in one transaction."""
     name = f"push:{announcement.event_id or announcement.external_id or announcement.topic}"
     operation = "fetch" if connection.role == Role.CHANNEL else "read_erp"
-    with transaction.atomic():
+    with hints.behind(), transaction.atomic():
         intake.keep(connection, Change(name, push.body), announcement.topic, useful=bool(announcement.external_id))
-        Connection.objects.filter(pk=connection.pk).update(last_push_at=timezone.now())
         if announcement.external_id:
             ledger.ask([Step(connection.pk, operation, announcement.external_id)])
+    _seen(connection)
+
+
+def _seen(connection: Connection) -> None:
+    now = timezone.now()
+    if connection.last_push_at is None or now - connection.last_push_at > SEEN_EVERY:
+        Connection.objects.filter(pk=connection.pk).update(last_push_at=now)
 
 
 def _owner(kind: str, account: str) -> Connection | None:

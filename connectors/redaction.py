@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from orders.documents import storable
@@ -19,18 +20,23 @@ _PERSONAL = (
     "document_number|taxId|cpf|cnpj|CPF"
 )
 _NAMES = {name.lower() for name in _HIDDEN_NAMES.split("|")}
-_JSON = re.compile(rf'("(?:{_HIDDEN_NAMES}|{_PERSONAL})"\s*:\s*)("(?:[^"\\]|\\.)*"|\d+)', re.IGNORECASE)
 _FORM = re.compile(rf"(^|&)((?:{_HIDDEN_NAMES})=)[^&]*", re.IGNORECASE)
 _XML = re.compile(r"<(CPF|CNPJ|xNome|email|fone)>[^<]*</\1>")
 
 
-def body(content: bytes | str | None, secrets: Iterable[str] = ()) -> str:
-    """At most `LONGEST_BODY` characters, secrets and personal fields masked."""
+@cache
+def _fields(names: frozenset[str]) -> re.Pattern[str]:
+    every = "|".join([_HIDDEN_NAMES, _PERSONAL, *map(re.escape, sorted(names))])
+    return re.compile(rf'("(?:{every})"\s*:\s*)("(?:[^"\\]|\\.)*"|\d+)', re.IGNORECASE)
+
+
+def body(content: bytes | str | None, secrets: Iterable[str] = (), names: frozenset[str] = frozenset()) -> str:
+    """At most `LONGEST_BODY` characters, secrets and personal fields masked, and the service's own fields `names`."""
     if not content:
         return ""
     text = content[: LONGEST_BODY * 4].decode("utf-8", "replace") if isinstance(content, bytes) else content
     text = storable(text[:LONGEST_BODY])
-    text = _JSON.sub(rf'\1"{MASK}"', text)
+    text = _fields(names).sub(rf'\1"{MASK}"', text)
     text = _FORM.sub(rf"\1\2{MASK}", text)
     text = _XML.sub(rf"<\1>{MASK}</\1>", text)
     return _values(text, secrets)

@@ -52,6 +52,8 @@ PUBLIC_URL = os.environ.get("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 
 # Loopback addresses are refused for addresses a person typed, unless the simulators are in use.
 SIMULATORS = flag("SIMULATORS", default=EMBEDDED)
+# Own machines that connections may reach all the same: an ERP in the house, by host name or address.
+PRIVATE_HOSTS = words("PRIVATE_HOSTS")
 
 INSTALLED_APPS = [
     "unfold",

@@ -128,7 +128,9 @@ def overview(request: HttpRequest) -> Overview:
     sellers = seller_ids(request)
     orders = mine(Order.objects.all(), request)
     waiting = orders.filter(not_in_erp()).aggregate(count=Count("pk"), oldest=Min(Coalesce("approved_at", "placed_at")))
-    jobs = mine(Job.objects.all(), request, "connection__seller").aggregate(
+    # Named states first: the finished ones, nearly all, are not touched.
+    open_jobs = Job.objects.filter(state__in=(Job.State.READY, Job.State.UNKNOWN, Job.State.REFUSED))
+    jobs = mine(open_jobs, request, "connection__seller").aggregate(
         refused=Count("pk", filter=Q(state=Job.State.REFUSED)),
         unknown=Count("pk", filter=Q(state=Job.State.UNKNOWN)),
         trying=Count("pk", filter=Q(state=Job.State.READY) & ~Q(error="")),

@@ -109,7 +109,7 @@ class Sale:
     def _replace(self, document: OrderDocument, digest: str, source: Source, now: datetime) -> None:
         order = self.order
         holds = money.holds(document, order.channel, now)
-        if Hold.PERSON in order.holds:
+        if Hold.PERSON in order.holds and Hold.PERSON not in holds:
             holds = [*holds, Hold.PERSON.value]
         held_before = order.active_holds
         columns = snapshot.columns(document, digest, now)

@@ -35,7 +35,7 @@ class Call:
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
     body: bytes
-    status: int
+    answer: bytes
 
 
 @dataclass
@@ -54,9 +54,7 @@ class Hub:
     def place(self, orders: int) -> dict[str, list[str]]:
         """So many orders, shared by the channels: kind -> their ids."""
         share = orders // len(world.CHANNELS)
-        return {
-            kind: self.world.simulator(kind).place(share, **PLACED.get(kind, {})) for kind in world.CHANNELS
-        }
+        return {kind: self.world.simulator(kind).place(share, **PLACED.get(kind, {})) for kind in world.CHANNELS}
 
     def memory(self, report: Report) -> None:
         for program in self.programs:
@@ -73,7 +71,7 @@ def _record(kind: str, simulator: Any, calls: list[Call]) -> None:
         calls.append(
             Call(
                 kind, time.monotonic(), request.method, request.path, request.query, request.headers, request.body,
-                response.status,
+                response.encoded(),
             )
         )  # fmt: skip
         return response
@@ -86,13 +84,13 @@ def hub(
     *,
     concurrency: int = 2,
     pushes: bool = False,
-    options: Mapping[str, Any] | None = None,
+    kinds: tuple[str, ...] = (*world.CHANNELS, world.ERP),
     **settings: Any,
 ) -> Iterator[Hub]:
     """Connected and polling, with nothing to do yet. `settings` are every connection's."""
     with ExitStack() as stack:
         folder = stack.enter_context(servers.folder("bench"))
-        simulated = world.start(options=options or AT_ONCE)
+        simulated = world.start(kinds, options=AT_ONCE)
         stack.callback(simulated.stop)
         web = stack.enter_context(servers.web(folder)) if pushes else None
         seller, _made = Seller.objects.get_or_create(slug="bench", defaults={"name": "Bench"})

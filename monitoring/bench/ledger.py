@@ -2,16 +2,17 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import redis
 from django.conf import settings
 from django.utils import timezone
 
-from connectors import ledger, work
+from connectors import ledger, registry, work
 from connectors.ledger import Step
 from connectors.models import Connection, Job
 from hub.celery import app
@@ -20,6 +21,7 @@ from monitoring.bench import servers
 from monitoring.bench.measure import Report
 from monitoring.bench.noop import noop
 
+UNLIMITED = {"calls_per_second": 0}
 AMOUNT = 3000
 RUNS = 5
 # The yardstick's list in Redis, and where its tasks are lined up before they are let go. Not the hub's own list: there
@@ -47,12 +49,12 @@ def run() -> Report:
     return report
 
 
-def idle_connection() -> Connection:
-    """An active connection that is never polled and has no limits."""
+def idle_connection(kind: str = "bling", chosen: Mapping[str, Any] = UNLIMITED) -> Connection:
+    """An active connection that is never polled."""
     seller, _made = Seller.objects.get_or_create(slug="bench", defaults={"name": "Bench"})
     return Connection.objects.create(
-        seller=seller, kind="bling", role="erp", name="Bench", state=Connection.State.ACTIVE,
-        settings={"calls_per_second": 0}, next_poll_at=timezone.now() + timedelta(days=1),
+        seller=seller, kind=kind, role=registry.service(kind).role.value, name="Bench", state=Connection.State.ACTIVE,
+        settings=dict(chosen), next_poll_at=timezone.now() + timedelta(days=1),
     )  # fmt: skip
 
 

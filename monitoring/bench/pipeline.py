@@ -66,5 +66,3 @@ def _plain(url: str, call: Call) -> dict[str, object]:
         "headers": kept,
         "body": call.body.decode("latin-1"),
     }
-
-

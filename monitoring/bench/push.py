@@ -7,15 +7,15 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
-from connectors.simulation import world
 from connectors.models import Connection, InboxEntry
+from connectors.simulation import world
 from hub.models import Seller
 from monitoring.bench import servers
 from monitoring.bench.measure import Report, alternate
 
 REQUESTS = 400
 CLIENTS = 4
-RUNS = 9
+RUNS = 5
 
 
 def run() -> Report:

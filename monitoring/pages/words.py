@@ -192,6 +192,11 @@ def ago(at: datetime | None) -> str:
     return _("%(time)s ago") % {"time": span(delta)}
 
 
+def soon(at: datetime) -> str:
+    """When it comes; what should have begun moments ago comes now."""
+    return ago(at) if at > timezone.now() else _("now")
+
+
 def countdown(order: Order) -> tuple[str, str]:
     """(words, tone) for the time left to ship; empty where nothing is left to ship or no deadline is known."""
     if order.ship_by is None or order.status not in (OrderStatus.APPROVED, OrderStatus.INVOICED):
@@ -265,5 +270,5 @@ def _job_state(job: Job) -> tuple[str, str]:
         case Job.State.RUNNING:
             return _("Being sent now"), "blue"
         case Job.State.READY if job.error:
-            return _("Next try %(when)s: %(reason)s") % {"when": ago(job.due_at), "reason": reason}, "amber"
+            return _("Next try %(when)s: %(reason)s") % {"when": soon(job.due_at), "reason": reason}, "amber"
     return _("Waits for its turn"), "blue"

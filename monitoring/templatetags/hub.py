@@ -63,6 +63,11 @@ def ago(at: datetime | None) -> SafeString:
 
 
 @register.filter
+def soon(at: datetime) -> SafeString:
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact(at), words.soon(at))
+
+
+@register.filter
 def exact(at: datetime | None) -> str:
     return formats.localize(template.defaultfilters.date(at, "SHORT_DATETIME_FORMAT")) if at else ""
 

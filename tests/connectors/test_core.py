@@ -7,7 +7,8 @@ from unittest.mock import patch
 import pytest
 from django.utils import timezone
 
-from connectors import actions, ledger, operations, work
+from connectors import actions, ledger, operations
+from connectors.failures import Category, Failure, LeaseLost
 from connectors.models import Connection, Exchange, InboxEntry, Job, Link
 from connectors.simulation.server import Fault
 from orders.models import Order
@@ -102,7 +103,7 @@ def test_a_job_taken_over_cannot_finish_twice(toy: Toys) -> None:
     second = ledger.claim(toy.books, 1, now=timezone.now() + timedelta(minutes=1))[0]
     assert first.pk == second.pk and first.lease != second.lease
     assert not ledger.done(first)
-    assert ledger.fail(first, work.Failure(work.Category.TRANSIENT, "late")) is None
+    assert ledger.fail(first, Failure(Category.TRANSIENT, "late")) is None
     assert ledger.done(second)
 
 
@@ -114,7 +115,7 @@ def test_a_lost_lease_is_noticed_before_a_call(toy: Toys) -> None:
     lease.alive(10)
     Job.objects.update(lease="another")
     lease.until = timezone.now()
-    with pytest.raises(ledger.LeaseLost):
+    with pytest.raises(LeaseLost):
         lease.alive(10)
 
 

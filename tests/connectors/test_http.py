@@ -128,7 +128,7 @@ def test_twenty_megabytes_are_not_read(server: SimulatorServer) -> None:
 
 def test_a_redirect_is_not_followed(server: SimulatorServer) -> None:
     misbehave(server, "redirect")
-    assert failure(client(server).get, "/orders", operation="list").category is Category.REJECTED
+    assert failure(client(server).get, "/orders", operation="list").category is Category.TRANSIENT
 
 
 def test_private_addresses_are_refused_outside_the_simulation(server: SimulatorServer) -> None:

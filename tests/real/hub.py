@@ -69,7 +69,7 @@ class Hub:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as database:
-            return database.execute(statement).fetchall()  # type: ignore[arg-type]
+            return database.execute(statement).fetchall()
 
     def unfinished(self) -> list[tuple[Any, ...]]:
         return self.query(

@@ -30,8 +30,8 @@ def place(hub: Hub, orders: int) -> set[str]:
     """Half on each channel."""
     first = orders // 2
     return {
-        *hub.world.simulator("mercado_livre").place(first),
-        *hub.world.simulator("amazon").place(orders - first, program="SELF_SHIP"),
+        *hub.world.simulator("mercado_livre").place(first, fulfilled=False),
+        *hub.world.simulator("amazon").place(orders - first, fulfilled=False),
     }
 
 
@@ -142,7 +142,7 @@ def test_invoice_and_dispatch_come_home(hub: Hub) -> None:
     """The whole life of 60 orders, as the channels themselves tell it."""
     from monitoring.management.commands.demo import outcomes
 
-    placed = {kind: hub.world.simulator(kind).place(30) for kind in world.CHANNELS}
+    placed = {kind: hub.world.simulator(kind).place(30, fulfilled=False) for kind in world.CHANNELS}
     wait_until(
         lambda: all(outcome.whole for outcome in outcomes(hub.world, placed).values()), 90, "60 whole orders", every=0.5
     )

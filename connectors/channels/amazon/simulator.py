@@ -220,9 +220,18 @@ class AmazonSimulator(Simulator):
         business: bool = False,
         masked: bool = False,
         discount: bool | None = None,
+        fulfilled: bool = True,
     ) -> list[str]:
-        """`program`: SELF_SHIP, DBA or FBA, else a mix. `masked`: without the roles for personal data."""
+        """`program`: SELF_SHIP, DBA or FBA, else a mix, in which FBA has no part unless `fulfilled`. `masked`: without
+        the roles for personal data.
+        """
         with self.lock:
+            if not fulfilled:
+                mix = [program for program in PROGRAMS if program != "FBA"]
+                return [
+                    self._place(program or self.random.choice(mix), status, business, masked, discount)
+                    for _ in range(count)
+                ]
             return [self._place(program, status, business, masked, discount) for _ in range(count)]
 
     def snapshot(self) -> dict[str, dict[str, Any]]:

@@ -107,7 +107,8 @@ class MercadoLivreSimulator(Simulator):
         """New sales; returns the packs' ids (orders' ids where there is no pack).
 
         Options: `orders` in the pack (1 to 3), `logistic` (a key of `simulated_sale.LOGISTICS`), `status` of the
-        orders, `pack` false, `discounted`, `masked`, `fraud`, `at` (datetime it was placed).
+        orders, `pack` false, `discounted`, `masked`, `fraud`, `at` (datetime it was placed),
+        `fulfilled` false (none from Mercado Livre's own warehouse).
         """
         with self.lock:
             return [self._place(options) for _ in range(count)]
@@ -116,7 +117,7 @@ class MercadoLivreSimulator(Simulator):
         chance, number = self.random, next(self.numbers)
         now = options.get("at") or datetime.now(UTC)
         size = options.get("orders") or chance.choice((1, 1, 1, 1, 2, 2, 3))
-        kind = options.get("logistic") or self._some_logistic()
+        kind = options.get("logistic") or self._some_logistic(options.get("fulfilled", True))
         packed = options.get("pack", size > 1 or chance.random() < 0.8)
         ids = {
             "pack": 2_000_000_000_000_000 + number if packed else None, "shipment": 46_000_000_000 + number,
@@ -137,8 +138,13 @@ class MercadoLivreSimulator(Simulator):
             self.announce("orders_v2", f"/orders/{name}")
         return str(ids["pack"] or names[0])
 
-    def _some_logistic(self) -> str:
-        kinds = [kind for kind, (_, _, weight) in documents.LOGISTICS.items() for _ in range(weight)]
+    def _some_logistic(self, fulfilled: bool) -> str:
+        kinds = [
+            kind
+            for kind, (_, _, weight) in documents.LOGISTICS.items()
+            for _ in range(weight)
+            if fulfilled or kind != "fulfillment"
+        ]
         return self.random.choice(kinds)
 
     def _place_order(self, ids: Raw, now: datetime, options: Raw) -> Raw:

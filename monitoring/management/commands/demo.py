@@ -65,7 +65,7 @@ class Command(BaseCommand):
         world.connect(simulated, seller, poll_seconds=2, calls_per_second=0)
         first = orders // 2
         shares = dict(zip(world.CHANNELS, (first, orders - first), strict=True))
-        return {kind: simulated.simulator(kind).place(share) for kind, share in shares.items()}
+        return {kind: simulated.simulator(kind).place(share, fulfilled=False) for kind, share in shares.items()}
 
     def _wait(self, simulated: world.World, placed: dict[str, list[str]], orders: int) -> None:
         deadline = time.monotonic() + 60 + orders / ORDERS_A_MINUTE_AT_LEAST * 60

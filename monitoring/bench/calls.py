@@ -1,0 +1,59 @@
+"""HTTP calls for each order, against the fewest: those that changed something or brought something new."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from connectors.simulation import world
+from monitoring.bench import servers
+from monitoring.bench.hub import Call, hub
+from monitoring.bench.measure import Report
+from monitoring.management.commands.demo import outcomes
+
+ORDERS = 100
+SECONDS = 120.0
+# Polls go by the clock, not by orders: GET of exactly these.
+LISTS = {
+    "mercado_livre": {"/orders/search", "/missed_feeds"},
+    "amazon": {"/orders/2026-01-01/orders"},
+    "bling": {"/Api/v3/pedidos/vendas", "/Api/v3/nfe"},
+}
+
+
+def run() -> Report:
+    report = Report()
+    with hub(poll_seconds=5) as started:
+        started.listen()
+        placed = started.place(ORDERS)
+        servers.wait_until(
+            lambda: all(one.whole for one in outcomes(started.world, placed).values()), SECONDS, "every order", 0.5
+        )
+        for kind in (*world.CHANNELS, world.ERP):
+            orders = sum(map(len, placed.values())) if kind == world.ERP else len(placed[kind])
+            made = [call for call in started.calls if call.kind == kind and not _polled(call)]
+            fewest = _fewest(made)
+            report.add(
+                f"calls: {kind}", f"{len(made) / orders:.2f} an order", f"fewest: {fewest / orders:.2f}",
+                len(made) / max(fewest, 1), at_most=1.1,
+            )  # fmt: skip
+        started.memory(report)
+    return report
+
+
+def _polled(call: Call) -> bool:
+    # Bling's search by number is a list too, but belongs to an order.
+    return call.method == "GET" and call.path in LISTS[call.kind] and "numerosLojas[]" not in call.query
+
+
+def _fewest(calls: Iterable[Call]) -> int:
+    """The same question with the same answer, or the same words sent twice, was one too many."""
+    seen = Counter(
+        (
+            call.method,
+            call.path,
+            str(sorted(call.query.items())),
+            call.body,
+            call.answer if call.method == "GET" else b"",
+        )
+        for call in calls
+    )
+    return len(seen)
