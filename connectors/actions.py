@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from connectors import arrivals, hints, ledger, planning, registry, tokens, work
-from connectors.contract import Role
+from connectors.contract import Capability, Role
 from connectors.failures import Failure
 from connectors.ledger import Step
 from connectors.models import Backfill, Connection, InboxEntry, Job
@@ -38,9 +38,16 @@ def connect(
         external_account=str(settings.get("external_account", "")),
         state=Connection.State.NEW,
     )
-    if credentials:
+    if credentials and (Capability.CONSENT not in service.capabilities or _signed_in(credentials)):
         store_credentials(connection, credentials)
+    elif credentials:
+        # Its owner must still sign in at the service; until then nobody works on it.
+        tokens.store(connection, credentials)
     return connection
+
+
+def _signed_in(credentials: Mapping[str, Any]) -> bool:
+    return bool(credentials.get("access_token") or credentials.get("refresh_token"))
 
 
 def store_credentials(connection: Connection, credentials: Mapping[str, Any]) -> None:

@@ -27,7 +27,8 @@ def rates_of(account: Account, service: Service) -> tuple[Rate, ...]:
     if (chosen := account.settings.get("calls_per_second")) in (None, ""):
         return service.rates
     per_second = float(chosen)
-    return (Rate(per_second, max(1, round(per_second))),) if per_second > 0 else ()
+    scope = service.rates[0].scope if service.rates else "account"
+    return (Rate(per_second, max(1, round(per_second)), scope=scope),) if per_second > 0 else ()
 
 
 @dataclass

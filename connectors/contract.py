@@ -84,7 +84,7 @@ class Service:
     `(raw: dict, settings: dict) -> OrderDocument` of a channel, or `-> SaleState` of an ERP. `poll_seconds` is the
     pause between two polls. `settle_seconds`: how long after an uncertain write the service may still be committing
     it, so that a search which finds nothing proves something only after that. `watch_seconds`: an ERP whose list of
-    changes may miss some is re-read per open order at this interval (None: never).
+    changes may miss some is re-read per open order at this interval (None: never); so is a channel.
     """
 
     kind: str

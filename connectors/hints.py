@@ -97,6 +97,8 @@ _courier = _Courier()
 def send(task: str, connection_ids: Iterable[int], expires: int) -> None:
     try:
         for connection_id in connection_ids:
-            current_app.send_task(task, (connection_id,), expires=expires, ignore_result=True)
+            current_app.send_task(
+                task, (connection_id,), {"given_at": time.time()}, expires=expires, ignore_result=True
+            )
     except (OperationalError, OSError):
         log.warning("the broker is away; the dispatcher will find the work")

@@ -19,7 +19,7 @@ from typing import Any
 
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from connectors import hints
@@ -315,6 +315,30 @@ def due(now: datetime | None = None) -> list[int]:
         .order_by("oldest")
         .values_list("connection_id", flat=True)
     )
+
+
+def neglected(but: int, now: datetime | None = None) -> Connection | None:
+    """A connection with something due that nobody works for, other than `but`."""
+    now = now or timezone.now()
+    mine = Job.objects.filter(connection=OuterRef("pk"))
+    return (
+        Connection.objects.filter(state=Connection.State.ACTIVE)
+        .exclude(pk=but)
+        .exclude(rest_until__gt=now)
+        .filter(Exists(mine.filter(state__in=OPEN, due_at__lte=now)), ~Exists(_running(mine, now)))
+        .select_related("seller", "channel")
+        .order_by("?")
+        .first()
+    )
+
+
+def busy(connection_id: int) -> bool:
+    """Whether another worker works for the connection just now."""
+    return _running(Job.objects.filter(connection=connection_id), timezone.now()).exists()
+
+
+def _running(jobs: QuerySet[Job], now: datetime) -> QuerySet[Job]:
+    return jobs.filter(state=Job.State.RUNNING, lease_until__gt=now)
 
 
 @transaction.atomic

@@ -218,7 +218,7 @@ class Job(models.Model):
             ),
             models.Index(fields=["due_at"], name="job_due_any", condition=Q(state__in=["ready", "unknown"])),
             models.Index(fields=["connection", "lease_until"], name="job_leased", condition=Q(state="running")),
-            models.Index(fields=["connection"], name="job_refused", condition=Q(state="refused")),
+            models.Index(fields=["connection", "state"], name="job_open", condition=~Q(state="done")),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -45,7 +45,8 @@ def read_erp(desk: Desk, job: Job) -> None:
     """Everything about one ERP order; read again later for as long as something is still expected of it."""
     entry = _fetched(desk, job)
     link = sales.read(desk.connection, entry) if entry is not None else None
-    if link is None:
+    # Only the job under the ERP order's own id goes on watching it; others named it by its invoice.
+    if link is None or link.external_id != job.key:
         link = Link.objects.filter(connection=desk.connection, external_id=job.key).first()
     again_at = _next_watch(desk, link)
     if again_at is None:

@@ -1,9 +1,10 @@
 """Which work a change calls for. Called inside the transaction that makes the change."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from connectors import ledger
@@ -109,6 +110,26 @@ def _telling(
         return []
     priority = export_priority(order)
     return [Step(connection.pk, capability.value, f"{noun}:{row.pk}", order.pk, priority) for row in rows]
+
+
+def watch(connection: Connection) -> int:
+    """Open sales of a channel whose list of changes may miss some are read again, each at its interval."""
+    seconds = service(connection.kind).watch_seconds
+    if seconds is None:
+        return 0
+    since = timezone.now() - timedelta(seconds=seconds)
+    lately = Job.objects.filter(
+        connection=connection, operation="fetch", key=OuterRef("external_id"), finished_at__gte=since
+    )
+    quiet = Order.objects.filter(channel_id=connection.channel_id, status__in=MOVING, changed_at__lt=since).exclude(
+        Exists(lately)
+    )
+    ids = quiet.values_list("external_id", flat=True)[:500]
+    ledger.ask([Step(connection.pk, "fetch", external_id, priority=BACKFILL_PRIORITY) for external_id in ids])
+    return len(ids)
+
+
+MOVING = (OrderStatus.PENDING, OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED)
 
 
 def sweep() -> int:

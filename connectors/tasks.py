@@ -4,6 +4,7 @@ What travels through the broker are hints. When one is lost the dispatcher gives
 """
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from celery.signals import worker_process_init, worker_shutting_down
 from django.utils import timezone
 
 from connectors import arrivals, health, hints, ledger, operations, planning, polling, work
+from connectors.contract import Role
 from connectors.failures import Failure
 from connectors.models import Connection, Credential, Exchange, InboxEntry
 
@@ -21,6 +23,10 @@ EXCHANGE_DAYS = 60
 PRUNE_BATCH = 2000
 # Documents that were stored but whose reader died are read again after this.
 UNREAD_AFTER = timedelta(seconds=15)
+# A hint that has waited this long came to a worker that was needed elsewhere.
+LATE_SECONDS = 1.0
+# So long one hint's worker may look after others before it goes on with its own.
+TURN_SECONDS = 1.0
 
 _stop = threading.Event()
 stopping = _stop.is_set
@@ -40,14 +46,24 @@ worker_shutting_down.connect(end, weak=False)
 
 
 @shared_task(name="connectors.drain")
-def drain(connection_id: int, **_later: Any) -> None:
+def drain(connection_id: int, given_at: float = 0.0, **_later: Any) -> None:
+    late = time.time() - given_at > LATE_SECONDS
     connection = Connection.objects.select_related("seller", "channel").filter(pk=connection_id).first()
     if connection is None:
         return
-    more = work.drain(connection, operations.OPERATIONS, operations.refused, stopping)
-    if more and not stopping():
-        # To the back of the line: others have been waiting meanwhile.
+    more = _slice(connection)
+    # Who waits is asked of the ledger: in the broker's line the hints of a big seller may stand in front.
+    ends = time.monotonic() + TURN_SECONDS
+    while more and time.monotonic() < ends and not stopping() and (other := ledger.neglected(connection_id)):
+        if _slice(other):
+            hints.give([other.pk])
+    # To the back of the line. Where hints wait too long there are more of them than workers: some end here.
+    if more and not stopping() and not (late and ledger.busy(connection_id)):
         hints.give([connection_id])
+
+
+def _slice(connection: Connection) -> bool:
+    return work.drain(connection, operations.OPERATIONS, operations.refused, stopping)
 
 
 @shared_task(name="connectors.poll")
@@ -76,6 +92,12 @@ def recover(**_later: Any) -> None:
     for entry in unread:
         arrivals.read_entries(entry.connection, [entry])
     planning.sweep()
+
+
+@shared_task(name="connectors.watch")
+def watch(**_later: Any) -> None:
+    for connection in Connection.objects.filter(role=Role.CHANNEL, state=Connection.State.ACTIVE):
+        planning.watch(connection)
 
 
 @shared_task(name="connectors.refresh_tokens")

@@ -216,6 +216,7 @@ CELERY: dict[str, Any] = {
             "schedule": 60.0,
             "options": {"expires": 120},
         },
+        "watch": {"task": "connectors.watch", "schedule": 600.0, "options": {"expires": 600}},
         "heartbeat": {"task": "monitoring.heartbeat", "schedule": 15.0, "options": {"expires": 30}},
         "prune": {"task": "connectors.prune", "schedule": 3600.0, "options": {"expires": 3600}},
     },

@@ -120,6 +120,13 @@ class Order(models.Model):
                 condition=Q(status__in=["approved", "invoiced"]),
             ),
             models.Index(fields=["seller"], name="order_held", condition=Q(held=True)),
+            models.Index(fields=["seller", "ship_by"], name="order_by_deadline"),
+            models.Index(fields=["seller", "-total"], name="order_by_value"),
+            models.Index(
+                fields=["seller", "approved_at"],
+                name="order_untransmitted",
+                condition=Q(exported_at=None, status__in=["approved", "invoiced", "shipped", "delivered"]),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -130,11 +130,10 @@ class Simulator:
         self.faults: list[Fault] = []
         self.requests: dict[str, int] = {}
         self.expired_tokens: set[str] = set()
-        self.routes = [
-            (*_compiled(*member.route), member)
-            for name in dir(type(self))
-            if hasattr(member := getattr(type(self), name), "route")
-        ]
+        marked = [member for name in dir(type(self)) if hasattr(member := getattr(type(self), name), "route")]
+        # "/orders/search" before "/orders/{id}", which would match it too.
+        marked.sort(key=lambda member: member.route[1].count("{"))
+        self.routes = [(*_compiled(*member.route), member) for member in marked]
 
     def limited(self, request: Request) -> Response:
         return Response(429, {"message": "too many requests"})

@@ -14,6 +14,8 @@ from hub.models import Seller
 
 CHANNELS = ("mercado_livre", "amazon")
 ERP = "bling"
+# The parts of the world that the hub does not move: a carrier fetches what is packed.
+CARRIERS = {"amazon": {"collect_after": 1.0}}
 # Ports of the embedded hub's simulators: fixed, so that a second start finds its connections again.
 FIRST_PORT = 8101
 
@@ -36,7 +38,9 @@ def start(
     """Starts the simulators of these services. `options[kind]` go to the simulator's constructor."""
     servers = {}
     for place, kind in enumerate(kinds):
-        simulator: Simulator = registry.load(registry.service(kind).simulator)(**(options or {}).get(kind, {}))
+        simulator: Simulator = registry.load(registry.service(kind).simulator)(
+            **{**CARRIERS.get(kind, {}), **(options or {}).get(kind, {})}
+        )
         servers[kind] = SimulatorServer(simulator, FIRST_PORT + place if fixed_ports else 0).start()
     return World(servers)
 

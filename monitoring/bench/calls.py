@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from connectors.simulation import world
-from monitoring.bench import servers
 from monitoring.bench.hub import Call, hub
 from monitoring.bench.measure import Report
-from monitoring.management.commands.demo import outcomes
 
 ORDERS = 100
 SECONDS = 120.0
@@ -24,9 +22,7 @@ def run() -> Report:
     with hub(poll_seconds=5) as started:
         started.listen()
         placed = started.place(ORDERS)
-        servers.wait_until(
-            lambda: all(one.whole for one in outcomes(started.world, placed).values()), SECONDS, "every order", 0.5
-        )
+        started.wait_for(placed, SECONDS)
         for kind in (*world.CHANNELS, world.ERP):
             orders = sum(map(len, placed.values())) if kind == world.ERP else len(placed[kind])
             made = [call for call in started.calls if call.kind == kind and not _polled(call)]

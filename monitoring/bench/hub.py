@@ -1,6 +1,7 @@
 """A whole hub on simulators: worker, clock and web as processes of their own, the simulators in this one."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from connectors.models import Connection
+from connectors.models import Connection, Job
 from connectors.simulation import world
 from connectors.simulation.server import Request, Response
 from connectors.simulation.world import World
@@ -17,6 +18,7 @@ from hub.models import Seller
 from monitoring.bench import servers
 from monitoring.bench.measure import Report
 from monitoring.bench.servers import Program
+from monitoring.management.commands.demo import outcomes
 
 # The back office of the simulated ERP works without delay.
 # Sales that the seller ships: the marketplaces invoice or hide the buyer of those they ship themselves.
@@ -55,6 +57,21 @@ class Hub:
         """So many orders, shared by the channels: kind -> their ids."""
         share = orders // len(world.CHANNELS)
         return {kind: self.world.simulator(kind).place(share, **PLACED.get(kind, {})) for kind in world.CHANNELS}
+
+    def wait_for(self, placed: Mapping[str, list[str]], seconds: float) -> None:
+        """Until each of these orders is everywhere, exactly once. TimeoutError says what the ledger holds then."""
+        try:
+            servers.wait_until(
+                lambda: all(one.whole for one in outcomes(self.world, dict(placed)).values()),
+                seconds,
+                "every order",
+                0.2,
+            )
+        except TimeoutError as error:
+            left = Job.objects.exclude(state=Job.State.DONE).values_list("operation", "state", "error")
+            missing = [key for key, one in outcomes(self.world, dict(placed)).items() if not one.whole]
+            said = [f"{times} × {job}" for job, times in Counter(left).most_common(8)]
+            raise TimeoutError(f"{error}; missing {len(missing)}, first {missing[:3]}; jobs {said}") from error
 
     def memory(self, report: Report) -> None:
         for program in self.programs:

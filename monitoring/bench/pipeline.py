@@ -8,7 +8,6 @@ import time
 from monitoring.bench import servers
 from monitoring.bench.hub import Call, Hub, hub
 from monitoring.bench.measure import Report, percentile
-from monitoring.management.commands.demo import outcomes
 
 ORDERS = 200
 RUNS = 2
@@ -40,9 +39,7 @@ def _through(started: Hub) -> float:
     started.calls.clear()
     begun = time.monotonic()
     placed = started.place(ORDERS)
-    servers.wait_until(
-        lambda: all(one.whole for one in outcomes(started.world, placed).values()), SECONDS, "every order arrived", 0.2
-    )
+    started.wait_for(placed, SECONDS)
     return time.monotonic() - begun
 
 

@@ -124,6 +124,8 @@ SERVICE = Service(
         },
     ),
     poll_seconds=60,
+    # A shipment may move without its order; pushes tell, and this finds what they lost.
+    watch_seconds=6 * 3600,
     settle_seconds=10.0,
     max_parallel=4,
     docs="https://developers.mercadolivre.com.br",
