@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from connectors import arrivals, hints, ledger, planning, registry, tokens, work
-from connectors.contract import Capability, Role
+from connectors.contract import Capability, Role, Service
 from connectors.failures import Failure
 from connectors.ledger import Step
 from connectors.models import Backfill, Connection, InboxEntry, Job
@@ -38,7 +38,7 @@ def connect(
         external_account=str(settings.get("external_account", "")),
         state=Connection.State.NEW,
     )
-    if credentials and (Capability.CONSENT not in service.capabilities or _signed_in(credentials)):
+    if credentials and _signed_in(service, credentials):
         store_credentials(connection, credentials)
     elif credentials:
         # Its owner must still sign in at the service; until then nobody works on it.
@@ -46,8 +46,22 @@ def connect(
     return connection
 
 
-def _signed_in(credentials: Mapping[str, Any]) -> bool:
+def _signed_in(service: Service, credentials: Mapping[str, Any]) -> bool:
+    if Capability.CONSENT not in service.capabilities:
+        return True
     return bool(credentials.get("access_token") or credentials.get("refresh_token"))
+
+
+def correct_credentials(connection: Connection, credentials: Mapping[str, Any]) -> None:
+    """What a person corrected. One that somebody paused stays paused, one never signed in waits for that."""
+    known = tokens.secrets_of(connection)
+    whole = {**known, **credentials}
+    if whole == known:
+        return
+    if connection.state != Connection.State.PAUSED and _signed_in(registry.service(connection.kind), whole):
+        store_credentials(connection, credentials)
+    else:
+        tokens.store(connection, whole)
 
 
 def store_credentials(connection: Connection, credentials: Mapping[str, Any]) -> None:
@@ -76,18 +90,22 @@ def check(connection: Connection) -> tuple[bool, str]:
         desk.close()
 
 
+RETRIABLE = (Job.State.REFUSED, Job.State.READY, Job.State.UNKNOWN, Job.State.CLOSED)
+
+
 def retry(job: Job, actor: str) -> None:
     retry_all(Job.objects.filter(pk=job.pk), actor)
 
 
 def retry_all(jobs: QuerySet[Job], actor: str) -> int:
     """A normal run, at once and first in line; what is uncertain is still looked up first. Safe to press twice."""
-    chosen = jobs.filter(state__in=[Job.State.REFUSED, Job.State.READY, Job.State.UNKNOWN, Job.State.CLOSED])
+    chosen = jobs.filter(state__in=RETRIABLE)
     rows = list(chosen.select_related("order"))
     with transaction.atomic():
         for uncertain, state in ((True, Job.State.UNKNOWN), (False, Job.State.READY)):
             ids = [job.pk for job in rows if job.uncertain is uncertain]
-            Job.objects.filter(pk__in=ids).exclude(state=Job.State.RUNNING).update(
+            # Those that a worker has begun or ended meanwhile are left alone.
+            Job.objects.filter(pk__in=ids, state__in=RETRIABLE).update(
                 state=state, due_at=timezone.now(), attempts=0, priority=planning.URGENT_PRIORITY
             )
         for job in rows:

@@ -52,7 +52,11 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One thing a person fills in to connect. Secret ones go to the vault and are never shown again."""
+    """One thing a person fills in to connect. Secret ones go to the vault and are never shown again.
+
+    `in_vault`: no secret, but adapters look for it beside the secrets (an application's client id); it is stored
+    there, too. `choices`: (value, label) of each possible answer, where there is a list of them.
+    """
 
     name: str
     label: str
@@ -60,6 +64,8 @@ class Field:
     required: bool = True
     help: str = ""
     default: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    in_vault: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,14 @@ class Guard:
     def attach(self, sock: socket.socket | None) -> None:
         self._socket = sock
 
+    def check(self, sock: socket.socket | None) -> None:
+        """Time may have run out where there was no socket to shut: in a slow look-up of a name, or a handshake."""
+        if self.fired or time.monotonic() >= self.deadline:
+            self.fired = True
+            if sock is not None:
+                sock.close()
+            raise TimeoutError("the call's time is over")
+
     def fire(self) -> None:
         self.fired = True
         if self._socket is not None:
@@ -111,6 +119,7 @@ class _Guarded:
         guard: Guard | None = getattr(_local, "guard", None)
         if guard is not None:
             guard.attach(sock)
+            guard.check(sock)
             if not guard.allow_private and not _is_public(sock.getpeername()[0]):
                 sock.close()
                 raise PrivateAddress(PrivateAddress.__doc__)
@@ -128,6 +137,7 @@ class _Guarded:
         guard: Guard | None = getattr(_local, "guard", None)
         if guard is not None:
             guard.attach(self.sock)
+            guard.check(self.sock)
             # From here on the other side may have received it.
             guard.sent = True
         super().send(data)  # type: ignore[misc]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import F
 from django.utils import timezone
 
-from connectors.failures import Category, Failure
+from connectors.failures import Category, Failure, NotYet
 from connectors.models import Connection, Job
 
 # One bad answer is no outage; for a connection with a few calls a minute more would take too long to notice.
@@ -28,7 +28,7 @@ def probing(connection: Connection) -> bool:
 def went_wrong(connection: Connection, failure: Failure) -> None:
     if failure.category is Category.AUTH:
         return sign_in_needed(connection, failure.message)
-    if failure.category is not Category.TRANSIENT:
+    if failure.category is not Category.TRANSIENT or isinstance(failure, NotYet):
         return None
     Connection.objects.filter(pk=connection.pk).update(failures=F("failures") + 1, last_error=failure.message[:500])
     connection.refresh_from_db(fields=["failures"])

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 from celery import current_app
 from django.db import transaction
-from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
 
@@ -100,5 +99,5 @@ def send(task: str, connection_ids: Iterable[int], expires: int) -> None:
             current_app.send_task(
                 task, (connection_id,), {"given_at": time.time()}, expires=expires, ignore_result=True
             )
-    except (OperationalError, OSError):
-        log.warning("the broker is away; the dispatcher will find the work")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the broker, the work is in the database
+        log.warning("the broker is away (%s); the dispatcher will find the work", type(error).__name__)

@@ -83,6 +83,7 @@ class Answer:
     headers: Mapping[str, str]
     content: bytes
     effect: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def json(self) -> Any:
         """The body; something that is no JSON is a transient failure (maintenance pages say 200)."""
@@ -112,7 +113,7 @@ class Answer:
 
     @property
     def excerpt(self) -> str:
-        return redaction.body(self.content[:400])[:120]
+        return redaction.body(self.content[:4000], self.secrets)[:120]
 
 
 def explain(body: Any) -> tuple[str, str]:
@@ -217,8 +218,9 @@ class Client:
         return self._once(call, auth(tokens.renew(token)))
 
     def _once(self, call: "_Call", extra: Mapping[str, str] | None = None) -> Answer:
-        self.around.alive(call.seconds)
+        # The lease last: waiting for a permit takes time, too.
         self.around.admit(call.operation)
+        self.around.alive(call.seconds)
         exchange = Exchange(
             call.operation, call.method, redaction.url(call.address, self.around.secrets), datetime.now(UTC)
         )
@@ -261,7 +263,7 @@ class Client:
             except (requests.RequestException, OSError, ValueError) as error:
                 raise self._unanswered(call, guard, error) from error
         exchange.response_body = redaction.MASK if call.unrecorded else self._redacted(content)
-        answer = Answer(response.status_code, response.headers, content, call.effect)
+        answer = Answer(response.status_code, response.headers, content, call.effect, self.around.secrets)
         if 200 <= answer.status < 300 or answer.status in call.accept:
             return answer
         failure = self._refused(call, answer)
@@ -371,8 +373,8 @@ def _retry_at(headers: Mapping[str, str]) -> datetime:
     """`Retry-After` in seconds or as a date, within reason; a short pause where it says nothing."""
     now = datetime.now(UTC)
     value = headers.get("Retry-After", "").strip()
-    if value.replace(".", "", 1).isdigit():
-        return now + min(timedelta(seconds=float(value)), LONGEST_PAUSE)
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return now + timedelta(seconds=min(float(value), LONGEST_PAUSE.total_seconds()))
     try:
         said = parsedate_to_datetime(value) if value else None
     except ValueError:

@@ -5,7 +5,10 @@ person sees and can replay.
 import logging
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import Any
 
+from django.db import InterfaceError, OperationalError
+from django.db import connection as database
 from django.utils import timezone
 from pydantic import ValidationError
 
@@ -16,10 +19,13 @@ from connectors.models import Connection, InboxEntry
 from connectors.reading import parse_json
 from orders.documents import OrderDocument, storable
 from orders.ingest import Ingested, Refused, ingest
+from orders.models import SalesChannel
 
 log = logging.getLogger(__name__)
 
 LARGEST_DOCUMENT = 10 * 1024 * 1024
+# The database is away: no document's fault. It stays as it is and is read when the database is back.
+AWAY = (OperationalError, InterfaceError)
 
 
 def store(connection: Connection, changes: Sequence[Change], source: str, topic: str = "") -> list[InboxEntry]:
@@ -60,14 +66,29 @@ def read(connection: Connection, entries: Sequence[InboxEntry]) -> list[Ingested
             documents.append((_understand(connection, entry), entry))
         except Failure as failure:
             reject(entry, failure)
+    return _take(connection, connection.channel, documents)
+
+
+def _take(
+    connection: Connection, channel: SalesChannel, documents: Sequence[tuple[OrderDocument, InboxEntry]]
+) -> list[Ingested]:
+    """All at once; one by one where something among them cannot be written, so that it takes no other with it."""
     if not documents:
         return []
     sources = {id(document): entry for document, entry in documents}
-    results = ingest(
-        connection.channel,
-        [document for document, _entry in documents],
-        then=lambda results: _settle(connection, results, sources),
-    )
+    try:
+        results = ingest(
+            channel,
+            [document for document, _entry in documents],
+            then=lambda results: _settle(connection, results, sources),
+        )
+    except AWAY:
+        raise
+    except Exception as error:  # noqa: BLE001 - a document must never take its worker down
+        if len(documents) > 1:
+            return [taken for one in documents for taken in _take(connection, channel, [one])]
+        reject(documents[0][1], bug(error, f"order of connection {connection.pk}"))
+        return []
     return [result for result in results if isinstance(result, Ingested)]
 
 
@@ -109,8 +130,13 @@ def interpret(kind: str, body: bytes, settings: dict[str, object]) -> OrderDocum
     except Failure:
         raise
     except Exception as error:  # noqa: BLE001 - a document must never take its worker down
-        log.exception("mapping of %s failed", kind)
-        raise Failure(Category.BUG, f"{type(error).__name__}: {error}"[:500]) from error
+        raise bug(error, f"mapping of {kind}") from error
+
+
+def bug(error: Exception, what: str) -> Failure:
+    """Whatever escapes is a bug of ours: logged with its traceback, and said where a person looks."""
+    log.error("%s failed", what, exc_info=error)
+    return Failure(Category.BUG, f"{type(error).__name__}: {error}"[:500])
 
 
 def reject(entry: InboxEntry, failure: Failure) -> None:
@@ -123,20 +149,27 @@ def reject(entry: InboxEntry, failure: Failure) -> None:
 
 
 def keep(connection: Connection, change: Change, topic: str, *, useful: bool) -> None:
-    """Keeps a push that is itself no document: what it names is fetched."""
+    """Keeps a push that is itself no document: what it names is fetched. By hand, since a service waits for its answer
+    and `bulk_create` takes longer than the database."""
     state = InboxEntry.State.READ if useful else InboxEntry.State.IGNORED
-    InboxEntry.objects.bulk_create(
-        [
-            InboxEntry(
-                connection=connection,
-                external_id=storable(change.external_id)[:200],
-                digest=sha256(change.body).hexdigest(),
-                body=change.body,
-                source="push",
-                topic=topic[:80],
-                state=state,
-                read_at=timezone.now(),
-            )
-        ],
-        ignore_conflicts=True,
-    )
+    now = timezone.now()
+    row: dict[str, Any] = {
+        "connection_id": connection.pk,
+        "external_id": storable(change.external_id)[:200],
+        "digest": sha256(change.body).hexdigest(),
+        "body": change.body,
+        "source": "push",
+        "topic": storable(topic)[:80],
+        "state": state.value,
+        "error": "",
+        "error_path": "",
+        "attempts": 0,
+        "received_at": now,
+        "read_at": now,
+    }
+    statement = f"""
+        INSERT INTO {InboxEntry._meta.db_table} ({", ".join(row)}) VALUES ({", ".join(["%s"] * len(row))})
+        ON CONFLICT DO NOTHING
+    """  # noqa: S608 - names of our own columns; every value is a parameter
+    with database.cursor() as cursor:
+        cursor.execute(statement, [*row.values()])

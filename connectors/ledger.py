@@ -19,7 +19,7 @@ from typing import Any
 
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
+from django.db.models import Case, Count, Exists, F, Min, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from connectors import hints
@@ -37,7 +37,11 @@ LAST_TRY = 440
 LAST_TRY_OF_BUGS = 4
 # A job that keeps killing its worker ends like any other.
 LAST_LOST = 8
+# A doubt is settled before anything new is begun; the look-up is also the mildest probe of a service in trouble.
+DOUBT_FIRST = 60
 OPEN = (Job.State.READY, Job.State.UNKNOWN)
+ENDED = "('done', 'refused', 'closed')"
+RESTING = "('done', 'refused', 'closed', 'ready')"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class Step:
 
 def ask(steps: Sequence[Step], now: datetime | None = None) -> None:
     """Each step is due now. A new one becomes a job; a finished one runs again; one that runs now runs once more
-    after it; one that waits for its next try is brought forward. A refused one waits for its person.
+    after it; one that waits for its next try is brought forward. A refused or closed one waits for its person; only
+    what reads a document runs again, since the document has news.
 
     One statement, inside the caller's transaction: a change and the work it calls for commit together.
     """
@@ -95,10 +100,10 @@ def ask(steps: Sequence[Step], now: datetime | None = None) -> None:
             input = excluded.input,
             priority = excluded.priority,
             order_id = COALESCE(excluded.order_id, {table}.order_id),
-            state = CASE WHEN {table}.state = 'done' THEN 'ready' ELSE {table}.state END,
-            attempts = CASE WHEN {table}.state = 'done' THEN 0 ELSE {table}.attempts END,
-            due_at = CASE WHEN {table}.state IN ('done', 'ready') THEN excluded.due_at ELSE {table}.due_at END
-        WHERE {table}.state NOT IN ('refused', 'closed')
+            state = CASE WHEN {table}.state IN {ENDED} THEN 'ready' ELSE {table}.state END,
+            attempts = CASE WHEN {table}.state IN {ENDED} THEN 0 ELSE {table}.attempts END,
+            due_at = CASE WHEN {table}.state IN {RESTING} THEN excluded.due_at ELSE {table}.due_at END
+        WHERE {table}.state NOT IN ('refused', 'closed') OR {table}.operation IN ('fetch', 'read_erp')
     """  # noqa: S608 - names of our own columns; every value is a parameter
     with database.cursor() as cursor:
         cursor.execute(statement, rows)
@@ -193,7 +198,8 @@ def finish_all(jobs: Iterable[Job], *, again_at: datetime | None = None) -> int:
         "uncertain": False, "absences": 0,
     }  # fmt: skip
     if again_at is not None:
-        return held.update(state=Job.State.READY, due_at=again_at, attempts=0, finished_at=now, **cleared)
+        due_at = Case(When(asked_at__gt=F("claimed_at"), then=Value(now)), default=Value(again_at))
+        return held.update(state=Job.State.READY, due_at=due_at, attempts=0, finished_at=now, **cleared)
     asked_meanwhile = held.filter(asked_at__gt=F("claimed_at"))
     again = asked_meanwhile.update(state=Job.State.READY, due_at=now, attempts=0, **cleared) if _any_asked(jobs) else 0
     return again + held.update(state=Job.State.DONE, finished_at=now, **cleared)
@@ -236,6 +242,7 @@ def fail(job: Job, failure: Failure, *, settle: float = 0, now: datetime | None 
         absences=0 if failure.uncertain else job.absences,
         error=str(failure)[:2000],
         failed_since=job.failed_since or now,
+        priority=DOUBT_FIRST if state == Job.State.UNKNOWN else job.priority,
     )
     return state if changed else None
 
@@ -248,10 +255,15 @@ def _next(job: Job, failure: Failure, settle: float, now: datetime) -> tuple[Job
         due_at = failure.retry_at or now + FIRST_WAIT
         return waiting, due_at, max(job.attempts - 1, 0)
     last = {Category.TRANSIENT: LAST_TRY, Category.BUG: LAST_TRY_OF_BUGS}.get(failure.category, 1)
-    if job.attempts >= last and not failure.uncertain:
+    if failure.uncertain:
+        # Refused for good only after it has been looked up; the mark stays, so that a person's retry looks first, too.
+        last = max(last, LAST_TRY_OF_BUGS)
+    if job.attempts >= last:
         return Job.State.REFUSED, now, job.attempts
     if failure.uncertain:
-        return waiting, now + timedelta(seconds=settle), job.attempts
+        # The first search comes as soon as it proves something. A service that loses every answer gets its rest.
+        rest = wait(job.attempts) if job.attempts > 1 else timedelta()
+        return waiting, now + max(timedelta(seconds=settle), rest), job.attempts
     return waiting, failure.retry_at or now + wait(job.attempts), job.attempts
 
 
@@ -283,11 +295,16 @@ def recover(now: datetime | None = None) -> int:
     """
     now = now or timezone.now()
     gone = Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now)
+    # Here too the last try may have arrived: a person's retry looks it up first.
     poisonous = gone.filter(attempts__gte=LAST_LOST, category="lost").update(
-        state=Job.State.REFUSED, lease="", lease_until=None, error="The worker died each time it ran this.", code="lost"
-    )
+        state=Job.State.REFUSED, code="lost", error="The worker died each time it ran this.",
+        lease="", lease_until=None,
+        uncertain=Case(When(operation__in=LOOKED_UP, then=Value(True)), default=F("uncertain")),
+    )  # fmt: skip
     cleared = {"lease": "", "lease_until": None, "due_at": now, "category": "lost"}
-    writes = gone.filter(operation__in=LOOKED_UP).update(state=Job.State.UNKNOWN, uncertain=True, absences=0, **cleared)
+    writes = gone.filter(operation__in=LOOKED_UP).update(
+        state=Job.State.UNKNOWN, uncertain=True, absences=0, priority=DOUBT_FIRST, **cleared
+    )
     reads = gone.update(state=Job.State.READY, **cleared)
     return poisonous + writes + reads
 
@@ -317,13 +334,13 @@ def due(now: datetime | None = None) -> list[int]:
     )
 
 
-def neglected(but: int, now: datetime | None = None) -> Connection | None:
+def neglected(but: Iterable[int], now: datetime | None = None) -> Connection | None:
     """A connection with something due that nobody works for, other than `but`."""
     now = now or timezone.now()
     mine = Job.objects.filter(connection=OuterRef("pk"))
     return (
         Connection.objects.filter(state=Connection.State.ACTIVE)
-        .exclude(pk=but)
+        .exclude(pk__in=but)
         .exclude(rest_until__gt=now)
         .filter(Exists(mine.filter(state__in=OPEN, due_at__lte=now)), ~Exists(_running(mine, now)))
         .select_related("seller", "channel")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from connectors import arrivals, intake, ledger, planning, sales
-from connectors.contract import Change, ErpOrder, Outcome, Receipt, Reference, ShipmentRef, Window
-from connectors.failures import Category, Failure, LeaseLost, Refusal
+from connectors.contract import Capability, Change, ErpOrder, Outcome, Receipt, Reference, ShipmentRef, Window
+from connectors.failures import Category, Failure, LeaseLost, NotYet, Refusal
 from connectors.ledger import Step
 from connectors.models import Backfill, InboxEntry, Job, Link
 from connectors.work import Desk, Operation
@@ -23,6 +24,9 @@ from orders.vocabulary import OrderStatus, Source
 # An open ERP order that is not moving is looked at ever more rarely: its age over this.
 WATCH_SHARE = 8
 LONGEST_WATCH = timedelta(hours=6)
+LINES_TOLD = 10
+# Until another ERP has said whether it has the order.
+OTHER_ERP = timedelta(seconds=30)
 
 
 def _finish(job: Job, again_at: datetime | None = None) -> None:
@@ -81,8 +85,11 @@ def backfill(desk: Desk, job: Job) -> None:
     row.cursor, row.pages = page.cursor, row.pages + 1
     row.found, row.new = row.found + len(page.changes), row.new + new
     row.finished_at = None if page.more else timezone.now()
-    row.save(update_fields=["cursor", "pages", "found", "new", "finished_at"])
-    return _finish(job, again_at=timezone.now() if page.more else None)
+    # Together: who has lost the job must not set its cursor back.
+    with transaction.atomic():
+        row.save(update_fields=["cursor", "pages", "found", "new", "finished_at"])
+        _finish(job, again_at=timezone.now() if page.more else None)
+    return None
 
 
 # --- The ERP -------------------------------------------------------------------------------------------------------
@@ -99,24 +106,59 @@ def export(desk: Desk, job: Job) -> None:
             return _exported(desk, job, order, found, adopted=True)
         if not ledger.absent(job, desk.service.settle_seconds):
             return None
-        Job.objects.filter(pk=job.pk, lease=job.lease).update(uncertain=False, absences=0)
+        if not Job.objects.filter(pk=job.pk, lease=job.lease).update(uncertain=False, absences=0):
+            raise LeaseLost
         job.uncertain, job.absences = False, 0
-    if not planning.may_export(order):
+    if not planning.may_export(order) or _goes_elsewhere(desk, job, order):
         return _finish(job)
     try:
         document = to_document(order)
     except NothingLeft:
-        return _finish(job)
+        raise Refusal(
+            "Every line of this sale is cancelled: there is nothing to write into the ERP.", code="nothing_left"
+        ) from None
     created = desk.adapter.create(document, reference_of(order))
     return _exported(desk, job, order, created)
+
+
+def _goes_elsewhere(desk: Desk, job: Job, order: Order) -> bool:
+    """Whether the seller has chosen another ERP since. Raises `NotYet` while another one may have the order already."""
+    if desk.only_erp:
+        return False
+    erp = planning.erp_of(order.channel.connection)
+    if erp is not None and erp.pk != desk.connection.pk:
+        return True
+    others = Job.objects.filter(order=order, operation="export").exclude(pk=job.pk)
+    if others.filter(Q(uncertain=True) | Q(state__in=(Job.State.RUNNING, Job.State.UNKNOWN))).exists():
+        retry_at = timezone.now() + OTHER_ERP
+        raise NotYet("Another ERP may have this order already; that is being looked up there.", retry_at=retry_at)
+    return False
 
 
 def _look_up(desk: Desk, order: Order) -> ErpOrder | None:
     """The live order that the ERP has under our reference, our own key before none; None where there is no live one."""
     reference = reference_of(order)
+    if Capability.FIND not in desk.service.capabilities:
+        raise Refusal(
+            "The ERP may have this order already, and it cannot be searched by the hub. Look for it there; if it is "
+            "there, mark this as handled.",
+            code="cannot_search",
+        )
     live = [found for found in desk.adapter.find(reference) if not found.cancelled]
-    ours = [found for found in live if found.hub_key in (reference.hub_key, "")]
-    return min(ours, key=lambda found: found.hub_key != reference.hub_key, default=None)
+    if marked := [found for found in live if found.hub_key == reference.hub_key]:
+        return marked[0]
+    # Without our key the number alone speaks for it, and another channel's sale may have the same one.
+    unmarked = {found.external_id: found for found in live if not found.hub_key}
+    taken = Link.objects.filter(connection=desk.connection, external_id__in=unmarked).exclude(order=order)
+    for external_id in taken.values_list("external_id", flat=True):
+        del unmarked[external_id]
+    if len(unmarked) > 1:
+        numbers = ", ".join(found.number or found.external_id for found in unmarked.values())
+        raise Refusal(
+            f"The ERP has several orders under this number: {numbers}. Cancel all but one there, then try again.",
+            code="several",
+        )
+    return next(iter(unmarked.values()), None)
 
 
 def reference_of(order: Order) -> Reference:
@@ -140,6 +182,8 @@ def _exported(desk: Desk, job: Job, order: Order, erp_order: ErpOrder, *, adopte
             total=erp_order.total,
             adopted=adopted,
         )
+        # Lines may have been cancelled while it was on its way.
+        ledger.ask(planning.change_steps([order], job.created_at if adopted else job.claimed_at))
         if (seconds := desk.service.watch_seconds) is not None:
             due_at = timezone.now() + timedelta(seconds=seconds)
             ledger.ask([Step(desk.connection.pk, "read_erp", erp_order.external_id, order.pk, due_at=due_at)])
@@ -160,12 +204,32 @@ def cancel_erp(desk: Desk, job: Job) -> None:
             "window, or register a return, then mark this as handled.",
             code="cancelled_after_invoice",
         )
+    if Capability.CANCEL not in desk.service.capabilities:
+        raise Refusal(
+            "This ERP cannot be told of a cancellation. Cancel the order there by hand, then mark this as handled.",
+            code="cannot_cancel",
+        )
     receipt = desk.adapter.cancel(link.external_id)
     with transaction.atomic():
         Link.objects.filter(pk=link.pk).update(cancelled=True, complete=True)
         doors.append(order, "cancelled_in_erp", Source.HUB, {"number": link.number, "message": receipt.message})
         _finish(job)
     return None
+
+
+def change_erp(desk: Desk, job: Job) -> None:
+    """Part of the sale was cancelled after it had gone to the ERP. No ERP here can be told of that: a person is."""
+    order = _order(job)
+    live = Link.objects.filter(order=order, connection=desk.connection, cancelled=False).exists()
+    if not live or order.status == OrderStatus.CANCELLED:
+        return _finish(job)
+    lines = order.items.filter(cancelled__gt=0).order_by("pk")[:LINES_TOLD]
+    gone = ", ".join(f"{item.cancelled.normalize():f} × {item.sku or item.title}" for item in lines)
+    raise Refusal(
+        f"Cancelled at the channel after the order went to the ERP: {gone}. Correct the order there, then mark this as "
+        "handled.",
+        code="lines_cancelled",
+    )
 
 
 # --- The channel ---------------------------------------------------------------------------------------------------
@@ -264,6 +328,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "backfill": backfill,
     "export": export,
     "cancel_erp": cancel_erp,
+    "change_erp": change_erp,
     "send_invoice": send_invoice,
     "send_dispatch": send_dispatch,
     "send_delivery": send_delivery,

@@ -1,20 +1,20 @@
 """Which work a change calls for. Called inside the transaction that makes the change."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from connectors import ledger
 from connectors.contract import Capability, Role
 from connectors.ledger import Step
-from connectors.models import Connection, InboxEntry, Job
+from connectors.models import Connection, InboxEntry, Job, Link
 from connectors.registry import service
 from orders.ingest import Ingested
-from orders.models import Invoice, Order, Shipment
-from orders.vocabulary import Logistics, OrderStatus, Source
+from orders.models import Invoice, LineEvent, Order, Shipment
+from orders.vocabulary import LineChange, Logistics, OrderStatus, Source
 
 # A backfill must not starve today's orders; a person's press of a button goes first.
 BACKFILL_PRIORITY = -10
@@ -35,10 +35,12 @@ def ask_fetches(connection: Connection, entries: Iterable[InboxEntry], priority:
 
 
 def erp_of(channel_connection: Connection) -> Connection | None:
-    """The ERP that a channel's orders go to: the one chosen in its settings (`erp`), else the seller's first."""
-    erps = Connection.objects.filter(seller_id=channel_connection.seller_id, role=Role.ERP).order_by("pk")
-    chosen = channel_connection.settings.get("erp")
-    return (erps.filter(pk=chosen).first() if chosen else None) or erps.first()
+    """The ERP that a channel's orders go to: the one chosen in its settings (`erp`), else the seller's first. None as
+    long as it was never signed in to: orders wait for it without a job, and `sweep` finds them then."""
+    erps = Connection.objects.filter(seller_id=channel_connection.seller_id, role=Role.ERP)
+    ready = erps.exclude(state=Connection.State.NEW).order_by("pk")
+    chosen = str(channel_connection.settings.get("erp") or "")
+    return ready.filter(pk=int(chosen)).first() if chosen.isdecimal() else ready.first()
 
 
 def may_export(order: Order) -> bool:
@@ -54,13 +56,13 @@ def after_ingest(connection: Connection, results: Sequence[Ingested]) -> None:
     steps = []
     if erp is not None:
         steps += [export_step(erp, result.order) for result in changed if may_export(result.order)]
-        steps += cancel_steps(erp, [result.order for result in changed if not result.created])
+    known_orders = [result.order for result in changed if not result.created]
+    steps += cancel_steps(known_orders) + change_steps(known_orders)
     ledger.ask(steps)
-    known = [result.order.pk for result in changed if not result.created]
-    if known:
+    if known_orders:
         # What waited for the channel may go now that the channel has moved.
         Job.objects.filter(
-            connection=connection, order_id__in=known, state=Job.State.READY, operation__in=TELLING
+            connection=connection, order__in=known_orders, state=Job.State.READY, operation__in=TELLING
         ).update(due_at=timezone.now())
 
 
@@ -79,9 +81,30 @@ def export_priority(order: Order) -> int:
     return int(max(10, min(49, 49 - hours / 4)))
 
 
-def cancel_steps(erp: Connection, orders: Sequence[Order]) -> list[Step]:
-    cancelled = [order for order in orders if order.status == OrderStatus.CANCELLED and order.exported_at]
-    return [Step(erp.pk, "cancel_erp", f"order:{order.pk}", order.pk, priority=45) for order in cancelled]
+def cancel_steps(orders: Sequence[Order]) -> list[Step]:
+    """In whichever ERP the order is: that may be another one than orders go to today."""
+    cancelled = [order.pk for order in orders if order.status == OrderStatus.CANCELLED and order.exported_at]
+    if not cancelled:
+        return []
+    links = Link.objects.filter(order__in=cancelled, cancelled=False)
+    return [Step(link.connection_id, "cancel_erp", f"order:{link.order_id}", link.order_id, 45) for link in links]
+
+
+def change_steps(orders: Sequence[Order], since: datetime | None = None) -> list[Step]:
+    """Lines cancelled after the order went to its ERP (or since a time): the ERP's order has too much."""
+    exported = [order.pk for order in orders if order.exported_at and order.status != OrderStatus.CANCELLED]
+    if not exported:
+        return []
+    later = LineEvent.objects.filter(
+        item__order__in=exported, change=LineChange.CANCELLED, created_at__gt=since or F("item__order__exported_at")
+    )
+    newest = dict(later.values_list("item__order").annotate(Max("pk")))
+    links = Link.objects.filter(order__in=newest, cancelled=False)
+    return [
+        # By the event: what a person has handled says nothing of the next one.
+        Step(link.connection_id, "change_erp", f"order:{link.order_id}:{newest[link.order_id]}", link.order_id, 45)
+        for link in links
+    ]
 
 
 def tell_channel(order: Order) -> None:
@@ -118,11 +141,12 @@ def watch(connection: Connection) -> int:
     if seconds is None:
         return 0
     since = timezone.now() - timedelta(seconds=seconds)
-    lately = Job.objects.filter(
-        connection=connection, operation="fetch", key=OuterRef("external_id"), finished_at__gte=since
+    # One that is under way, or refused and with its person, must not stand in front of the others.
+    looked_at = Job.objects.filter(connection=connection, operation="fetch", key=OuterRef("external_id")).filter(
+        ~Q(state=Job.State.DONE) | Q(finished_at__gte=since)
     )
     quiet = Order.objects.filter(channel_id=connection.channel_id, status__in=MOVING, changed_at__lt=since).exclude(
-        Exists(lately)
+        Exists(looked_at)
     )
     ids = quiet.values_list("external_id", flat=True)[:500]
     ledger.ask([Step(connection.pk, "fetch", external_id, priority=BACKFILL_PRIORITY) for external_id in ids])
@@ -134,15 +158,24 @@ MOVING = (OrderStatus.PENDING, OrderStatus.APPROVED, OrderStatus.INVOICED, Order
 
 def sweep() -> int:
     """Orders that should be on their way to the ERP and have no job: released holds, an ERP connected later."""
-    orders = (
-        Order.objects.filter(exported_at=None, held=False, status__in=EXPORTABLE, approved_at__isnull=False)
-        .exclude(jobs__operation="export", jobs__state__in=["ready", "running", "unknown", "refused", "closed"])
-        .select_related("channel__connection")[:500]
-    )
-    steps = []
-    for order in orders:
-        erp = erp_of(order.channel.connection) if hasattr(order.channel, "connection") else None
-        if erp is not None:
-            steps.append(export_step(erp, order))
+    orders = Order.objects.filter(exported_at=None, held=False, status__in=EXPORTABLE, approved_at__isnull=False)
+    steps: list[Step] = []
+    # By channel: one whose seller has no ERP must not stand in front of those whose seller has.
+    for channel in Connection.objects.filter(pk__in=orders.values("channel__connection").distinct()):
+        if (erp := erp_of(channel)) is not None:
+            waiting = orders.filter(~Exists(_planned(erp)), channel=channel.channel_id)
+            steps += [export_step(erp, order) for order in waiting[:SWEPT]]
     ledger.ask(steps)
     return len(steps)
+
+
+def _planned(erp: Connection) -> QuerySet[Job]:
+    """Exports that stand in the way of another: all but those that ended, or have not begun at an ERP that the seller
+    has left."""
+    left = Q(state=Job.State.READY, uncertain=False) & ~Q(connection=erp)
+    exports = Job.objects.filter(order=OuterRef("pk"), operation="export")
+    return exports.exclude(Q(state=Job.State.DONE) | left)
+
+
+# Of one channel in one turn; the next comes in seconds.
+SWEPT = 500

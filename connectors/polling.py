@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from connectors import arrivals, health, ledger
 from connectors.contract import Page
-from connectors.failures import Category, Failure
+from connectors.failures import Category, Failure, LeaseLost
 from connectors.models import Connection
 from connectors.work import Desk
 
@@ -43,30 +43,46 @@ def poll(connection_id: int, stopping: Callable[[], bool]) -> int:
     connection = claim(connection_id)
     if connection is None:
         return 0
-    desk = Desk(connection)
+    desk: Desk | None = None
     found = new = 0
-    pause = timedelta(seconds=float(connection.settings.get("poll_seconds") or desk.service.poll_seconds))
+    pause = LEASE
     outcome: dict[str, Any] = {}
     try:
+        desk = Desk(connection)
+        pause = timedelta(seconds=float(connection.settings.get("poll_seconds") or desk.service.poll_seconds))
         more, ends = True, time.monotonic() + SLICE_SECONDS
         while more and not stopping() and time.monotonic() < ends:
             page = _page(desk)
             new += arrivals.arrived(connection, page.changes, "poll")
             found, more = found + len(page.changes), page.more
-            connection.cursor = page.cursor
-            Connection.objects.filter(pk=connection.pk).update(
-                cursor=page.cursor, poll_lease_until=timezone.now() + LEASE
-            )
+            _advance(connection, page)
         outcome = _went_well(connection, found, new, more, pause)
+    except LeaseLost:
+        log.warning("lost the poll of connection %s; another worker has it", connection.pk)
+        return new
     except Failure as failure:
         outcome = _went_wrong(connection, failure, pause)
     except Exception as error:  # noqa: BLE001 - a poll that dies silently is the worst failure of all
         log.exception("poll of connection %s failed", connection.pk)
         outcome = _went_wrong(connection, Failure(Category.BUG, f"{type(error).__name__}: {error}"[:500]), pause)
     finally:
-        desk.close()
-        Connection.objects.filter(pk=connection.pk).update(poll_lease_until=None, **outcome)
+        if desk is not None:
+            desk.close()
+        _held(connection).update(poll_lease_until=None, **outcome)
     return new
+
+
+def _held(connection: Connection) -> QuerySet[Connection]:
+    """The connection's row as long as this worker polls it: nobody else has its lease."""
+    return Connection.objects.filter(pk=connection.pk, poll_lease_until=connection.poll_lease_until)
+
+
+def _advance(connection: Connection, page: Page) -> None:
+    """Who was too slow must not set the cursor of the next one back."""
+    until = timezone.now() + LEASE
+    if not _held(connection).update(cursor=page.cursor, poll_lease_until=until):
+        raise LeaseLost
+    connection.cursor, connection.poll_lease_until = page.cursor, until
 
 
 def _page(desk: Desk) -> Page:

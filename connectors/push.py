@@ -5,7 +5,9 @@ of one application; the account named in the push says whose it is.
 """
 
 import logging
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +24,7 @@ from connectors.http import Client
 from connectors.ledger import Step
 from connectors.models import Connection, Credential
 from connectors.work import account_of
+from orders.documents import storable
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,9 @@ APPLICATION = "app"
 LARGEST_PUSH = 1024 * 1024
 # Written once a push, all pushes of a busy account would wait for the lock of its one row.
 SEEN_EVERY = timedelta(seconds=15)
+# What a person changes of a connection holds for its pushes this much later.
+DOOR_SECONDS = 2.0
+MOST_DOORS = 1000
 
 
 @csrf_exempt
@@ -44,12 +50,41 @@ def receive(request: HttpRequest, kind: str, key: str) -> HttpResponse:
         return HttpResponse(status=404)
     if len(request.body) > LARGEST_PUSH:
         return HttpResponse(status=413)
-    connection = None
+    door = _door(service, key)
+    if door is None:
+        return HttpResponse(status=404)
+    return _accept(service, door, _push_request(request))
+
+
+@dataclass(frozen=True)
+class _Door:
+    """An address and who answers there; without a connection it is the application's."""
+
+    connection: Connection | None
+    adapter: Any
+    until: float
+
+
+_doors: dict[tuple[str, str], _Door] = {}
+
+
+def _door(service: Service, key: str) -> _Door | None:
+    """A burst of pushes reads its connection once."""
+    known = _doors.get((service.kind, key))
+    if known is not None and known.until > time.monotonic():
+        return known
+    connection, account = None, _anonymous(service)
     if key != APPLICATION:
-        connection = Connection.objects.select_related("credential").filter(kind=kind, push_key=key).first()
+        rows = Connection.objects.select_related("credential")
+        connection = rows.filter(kind=service.kind, push_key=key).first()
         if connection is None:
-            return HttpResponse(status=404)
-    return _accept(service, connection, _push_request(request))
+            return None
+        account = account_of(connection, service, _secrets(connection))
+    if len(_doors) >= MOST_DOORS:
+        _doors.clear()
+    adapter = registry.load(service.adapter)(account, Client(account, service))
+    door = _doors[service.kind, key] = _Door(connection, adapter, time.monotonic() + DOOR_SECONDS)
+    return door
 
 
 def _push_request(request: HttpRequest) -> PushRequest:
@@ -57,25 +92,24 @@ def _push_request(request: HttpRequest) -> PushRequest:
     return PushRequest(request.body, headers, request.GET.dict())
 
 
-def _accept(service: Service, connection: Connection | None, push: PushRequest) -> HttpResponse:
-    account = _anonymous(service)
-    if connection is not None:
-        account = account_of(connection, service, _secrets(connection))
-    adapter = registry.load(service.adapter)(account, Client(account, service))
+def _accept(service: Service, door: _Door, push: PushRequest) -> HttpResponse:
+    connection = door.connection
     try:
-        announcements: Sequence[Announcement] = adapter.read_push(push)
+        announcements: Sequence[Announcement] = door.adapter.read_push(push)
     except BadSignature:
         log.warning("push to %s with a wrong signature", service.kind)
         return HttpResponse(status=401)
     except Failure as failure:
         return _unreadable(connection, push, failure)
+    except Exception as error:  # noqa: BLE001 - a stranger's bytes must neither break this page nor get lost
+        return _unreadable(connection, push, intake.bug(error, f"push to {service.kind}"))
     if not announcements and connection is not None:
         _store(connection, Announcement(""), push)
     for announcement in announcements:
-        owner = connection or _owner(service.kind, announcement.account)
-        if owner is not None:
+        owners = [connection] if connection else _owners(service.kind, announcement.account)
+        for owner in owners:
             _store(owner, announcement, push)
-        else:
+        if not owners:
             log.warning("push to %s for unknown account %s", service.kind, announcement.account)
     return HttpResponse(status=200)
 
@@ -103,18 +137,20 @@ def _store(connection: Connection, announcement: Announcement, push: PushRequest
     with hints.behind(), transaction.atomic():
         intake.keep(connection, Change(name, push.body), announcement.topic, useful=bool(announcement.external_id))
         if announcement.external_id:
-            ledger.ask([Step(connection.pk, operation, announcement.external_id)])
+            ledger.ask([Step(connection.pk, operation, storable(announcement.external_id)[:200])])
     _seen(connection)
 
 
 def _seen(connection: Connection) -> None:
     now = timezone.now()
     if connection.last_push_at is None or now - connection.last_push_at > SEEN_EVERY:
+        connection.last_push_at = now
         Connection.objects.filter(pk=connection.pk).update(last_push_at=now)
 
 
-def _owner(kind: str, account: str) -> Connection | None:
-    return Connection.objects.filter(kind=kind, external_account=account).first() if account else None
+def _owners(kind: str, account: str) -> list[Connection]:
+    """Every connection of the account: whoever else has typed its number must not take the owner's pushes."""
+    return list(Connection.objects.filter(kind=kind, external_account=account)) if account else []
 
 
 def _anonymous(service: Service) -> Account:

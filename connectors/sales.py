@@ -5,7 +5,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from connectors import intake, planning
+from connectors import intake, ledger, planning
 from connectors.contract import SaleState
 from connectors.failures import Failure, Refusal
 from connectors.models import Connection, InboxEntry, Link
@@ -23,6 +23,11 @@ def read(connection: Connection, entry: InboxEntry) -> Link | None:
         link = apply(connection, state)
     except Failure as failure:
         intake.reject(entry, failure)
+        return None
+    except intake.AWAY:
+        raise
+    except Exception as error:  # noqa: BLE001 - a document must never take its worker down
+        intake.reject(entry, intake.bug(error, f"ERP order of connection {connection.pk}"))
         return None
     InboxEntry.objects.filter(pk=entry.pk).update(
         state=InboxEntry.State.READ if link else InboxEntry.State.IGNORED,
@@ -64,14 +69,20 @@ def _link_of(connection: Connection, state: SaleState) -> Link | None:
     if order is None or order.seller_id != connection.seller_id:
         return None
     adopted, _made = attach(connection, order, state.external_id, number=state.number, adopted=True)
-    return adopted if adopted.external_id == state.external_id else None
+    if adopted.external_id != state.external_id:
+        raise Refusal(
+            f"The ERP has sale {order.external_id} twice: as {adopted} and as {state.number or state.external_id}. "
+            "Cancel one of them there, then mark this as handled.",
+            code="twin",
+        )
+    return adopted
 
 
 def order_of(hub_key: str) -> Order | None:
     """The order a hub key names; see `reference_of`."""
     _hub, _, rest = hub_key.partition(":")
     channel, _, external_id = rest.partition(":")
-    if not channel.isdigit():
+    if not channel.isdecimal():
         return None
     return Order.objects.filter(channel_id=int(channel), external_id=external_id).first()
 
@@ -104,6 +115,8 @@ def attach(
         ) from None
     if made:
         doors.mark_exported(order, number=number or external_id, erp_label=connection.name)
+        # It may have been cancelled while it was on its way.
+        ledger.ask(planning.cancel_steps([order]))
     return link, made
 
 

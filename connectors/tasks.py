@@ -3,6 +3,8 @@
 What travels through the broker are hints. When one is lost the dispatcher gives it again within a second.
 """
 
+import contextlib
+import logging
 import threading
 import time
 from datetime import timedelta
@@ -10,12 +12,15 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_process_init, worker_shutting_down
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from connectors import arrivals, health, hints, ledger, operations, planning, polling, work
 from connectors.contract import Role
-from connectors.failures import Failure
+from connectors.failures import Category, Failure
 from connectors.models import Connection, Credential, Exchange, InboxEntry
+
+log = logging.getLogger(__name__)
 
 # Recorded calls hold redacted personal data: kept for as long as somebody may ask what happened.
 EXCHANGE_DAYS = 60
@@ -53,8 +58,10 @@ def drain(connection_id: int, given_at: float = 0.0, **_later: Any) -> None:
         return
     more = _slice(connection)
     # Who waits is asked of the ledger: in the broker's line the hints of a big seller may stand in front.
-    ends = time.monotonic() + TURN_SECONDS
-    while more and time.monotonic() < ends and not stopping() and (other := ledger.neglected(connection_id)):
+    ends, seen = time.monotonic() + TURN_SECONDS, {connection_id}
+    while more and time.monotonic() < ends and not stopping() and (other := ledger.neglected(seen)):
+        # Once each: what is due there may be of a flow that rests.
+        seen.add(other.pk)
         if _slice(other):
             hints.give([other.pk])
     # To the back of the line. Where hints wait too long there are more of them than workers: some end here.
@@ -97,7 +104,10 @@ def recover(**_later: Any) -> None:
 @shared_task(name="connectors.watch")
 def watch(**_later: Any) -> None:
     for connection in Connection.objects.filter(role=Role.CHANNEL, state=Connection.State.ACTIVE):
-        planning.watch(connection)
+        try:
+            planning.watch(connection)
+        except Failure as failure:
+            health.went_wrong(connection, failure)
 
 
 @shared_task(name="connectors.refresh_tokens")
@@ -107,13 +117,21 @@ def refresh_tokens(**_later: Any) -> None:
     for row in Credential.objects.filter(expires_at__lt=soon, connection__state=Connection.State.ACTIVE).select_related(
         "connection__seller"
     ):
-        desk = work.Desk(row.connection)
-        try:
+        _renew(row.connection)
+
+
+def _renew(connection: Connection) -> None:
+    """One connection that is in trouble must not cost the others their tokens."""
+    try:
+        with contextlib.closing(work.Desk(connection)) as desk:
             desk.tokens.current()
-        except Failure as failure:
-            health.went_wrong(row.connection, failure)
-        finally:
-            desk.close()
+    except Failure as failure:
+        health.went_wrong(connection, failure)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("token of connection %s", connection.pk)
+        health.went_wrong(connection, Failure(Category.TRANSIENT, f"{type(error).__name__}: {error}"[:500]))
 
 
 @shared_task(name="connectors.prune")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from connectors import health, hints, ledger, registry, tokens
 from connectors.budget import Purse
-from connectors.contract import Account, Service
+from connectors.contract import Account, Role, Service
 from connectors.failures import Category, Failure, LeaseLost
 from connectors.http import Client, Exchange, Surroundings
 from connectors.models import Connection, Job
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 SLICE_SECONDS = 0.1
 # Jobs claimed at once, when they are quick; slow ones are claimed one by one.
 LARGEST_CLAIM = 16
-# A token call has the row lock: it may not take long.
-REFRESH_SECONDS = 6.0
 SECRET_KEYS = ("access_token", "refresh_token", "client_secret", "password", "api_key")
 
 
@@ -70,14 +69,21 @@ class Desk:
     def _adapter(self, account: Account, held: tokens.ConnectionTokens | None) -> Any:
         around = Surroundings(
             tokens=held,
-            admit=self.purse.admit,
-            pause=self.purse.pause,
-            alive=self._alive,
             record=self._record,
             secrets=tuple(str(account.credentials[key]) for key in SECRET_KEYS if account.credentials.get(key)),
             allow_private=settings.SIMULATORS or _in_the_house(account),
         )
+        if held is not None:
+            # Not for a token call: it is made inside a transaction, which would keep the budget's row from all others
+            # and, ending badly, take a lease back that was counted on.
+            around.admit, around.pause, around.alive = self.purse.admit, self.purse.pause, self._alive
         return registry.load(self.service.adapter)(account, Client(account, self.service, around))
+
+    @cached_property
+    def only_erp(self) -> bool:
+        """Whether the seller's orders can have gone to no other ERP."""
+        erps = Connection.objects.filter(seller_id=self.connection.seller_id, role=Role.ERP)
+        return not erps.exclude(pk=self.connection.pk).exists()
 
     def _alive(self, seconds: float) -> None:
         if self.lease is not None:
@@ -172,7 +178,9 @@ def drain(
             )
             if not jobs:
                 return False
-            desk = desk or Desk(connection, on_refused)
+            desk = desk or _opened(connection, on_refused, jobs)
+            if desk is None:
+                return False
             started = time.monotonic()
             if not _run_all(desk, jobs, operations, stopping):
                 return False
@@ -187,18 +195,34 @@ def drain(
             desk.close()
 
 
+def _opened(connection: Connection, on_refused: Callable[[Job, Failure], None], jobs: list[Job]) -> Desk | None:
+    """None where the connection cannot be worked for at all: its service is gone, its secrets cannot be opened, its
+    settings make no sense. It rests like one whose service is away, and says why."""
+    try:
+        return Desk(connection, on_refused)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("connection %s cannot be opened", connection.pk)
+        ledger.give_back(jobs[0].lease)
+        health.went_wrong(connection, Failure(Category.TRANSIENT, f"{type(error).__name__}: {error}"[:500]))
+        return None
+
+
 def _run_all(desk: Desk, jobs: list[Job], operations: Mapping[str, Operation], stopping: Callable[[], bool]) -> bool:
     """Runs the jobs of one claim. False when the connection should be left alone now; the rest is given back."""
     desk.lease = ledger.Lease(jobs[0].lease, timezone.now() + ledger.LEASE)
+    lost = False
     try:
         with hints.gathered(desk.connection.pk):
             goes_on = all(not stopping() and _run(desk, job, operations) for job in jobs)
     except LeaseLost:
         log.warning("lost a lease of connection %s; another worker has the job", desk.connection.pk)
-        goes_on = True
+        goes_on = lost = True
     finally:
         desk.settle()
-    if not goes_on:
+    if lost or not goes_on:
+        # Those that were not begun.
         ledger.give_back(jobs[0].lease)
     return goes_on
 

@@ -18,7 +18,7 @@ from orders.vocabulary import OrderStatus
 
 # Status counts touch every order; nobody sees a difference of some seconds there. All that calls for a person is
 # counted anew each time.
-TILES_SECONDS = 10
+TILES_SECONDS = 15
 TO_SHIP = (OrderStatus.APPROVED, OrderStatus.INVOICED)
 # Sold, not cancelled: the ERP must know it.
 SOLD = (OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED, OrderStatus.DELIVERED)

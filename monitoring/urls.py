@@ -1,7 +1,7 @@
 from django.urls import include, path
 
 from monitoring import api, views
-from monitoring.pages import connect, connections, failures, one_order, orders
+from monitoring.pages import connect, connections, export, failures, one_order, orders
 
 urlpatterns = [
     path("health/live", views.live, name="live"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/orders/", api.OrderList.as_view(), name="api_orders"),
     path("api/orders/<int:pk>/", api.OneOrder.as_view(), name="api_order"),
     path("orders/", orders.orders, name="orders"),
+    path("orders/export/", export.export, name="orders_export"),
     path("orders/<int:pk>/", one_order.order, name="order"),
     path("orders/<int:pk>/hold/", one_order.hold, name="order_hold"),
     path("orders/<int:pk>/release/", one_order.release, name="order_release"),

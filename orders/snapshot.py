@@ -63,7 +63,7 @@ def columns(document: OrderDocument, digest: str, now: datetime) -> dict[str, An
         "bill_to": document.bill_to.model_dump() if document.bill_to else {},
         "buyer_name": document.buyer.name or (ship_to.recipient if ship_to else ""),
         "city": ship_to.city if ship_to else "",
-        "state": ship_to.state.upper() if ship_to else "",
+        "state": ship_to.state.upper()[:2] if ship_to else "",
         "currency": document.currency,
         **_totals(document),
     }

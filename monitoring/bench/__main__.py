@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -9,6 +10,8 @@ import django
 
 
 def main() -> None:
+    # Its servers and workers end with it, however it ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
     django.setup()
     from django.core.management import call_command

@@ -101,9 +101,10 @@ def _repeat(report: Report, shop: SalesChannel) -> None:
 
 def _written() -> set[tuple[str, int, str]]:
     """Every row with the transaction that wrote it: a rewritten row is a new entry."""
-    found = set()
+    found: set[tuple[str, int, str]] = set()
+    written: tuple[type[Model], ...] = (Order, *PARTS)
     with connection.cursor() as cursor:
-        for model in (Order, *PARTS):
+        for model in written:
             table = model._meta.db_table
             cursor.execute(f"SELECT id, xmin::text FROM {table}")  # noqa: S608 - our own table's name
             found.update((table, key, writer) for key, writer in cursor.fetchall())

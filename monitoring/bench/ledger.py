@@ -32,7 +32,9 @@ QUEUE, LINED_UP = "yardstick", "lined-up"
 def run() -> Report:
     report = Report()
     connection = idle_connection()
-    drained, handed, celery = [], [], []
+    drained: list[float] = []
+    handed: list[float] = []
+    celery: list[float] = []
     with servers.folder("bench") as folder, _celery(folder) as worker:
         for turn in range(RUNS + 1):
             figures = (_drain(connection), _hand_out(connection), _tasks())

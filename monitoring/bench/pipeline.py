@@ -9,9 +9,9 @@ from monitoring.bench import servers
 from monitoring.bench.hub import Call, Hub, hub
 from monitoring.bench.measure import Report, percentile
 
-ORDERS = 200
+ORDERS = 300
 RUNS = 2
-SECONDS = 180.0
+SECONDS = 300.0
 
 
 def run() -> Report:

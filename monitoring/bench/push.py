@@ -15,7 +15,7 @@ from monitoring.bench.measure import Report, alternate
 
 REQUESTS = 400
 CLIENTS = 4
-RUNS = 5
+RUNS = 9
 
 
 def run() -> Report:

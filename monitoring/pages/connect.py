@@ -1,6 +1,7 @@
 """Setting up a connection: choose the service, fill in its form, sign in there where it asks for that."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import messages
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from connectors import actions
-from connectors.contract import Capability, Role, Service
+from connectors.contract import Capability, Field, Role, Service
 from connectors.failures import Failure
 from connectors.models import Connection
 from connectors.registry import of_role, services
@@ -44,28 +45,85 @@ class SettingsForm(forms.Form):
                 self.fields["seller"] = forms.TypedChoiceField(
                     label=gettext_lazy("Seller"), choices=choices, coerce=int
                 )
-        for one in service.fields:
-            kept = known is not None and one.secret
-            self.fields[f"field_{one.name}"] = forms.CharField(
-                label=words.stored(one.label),
-                required=one.required and not kept,
-                help_text=words.stored(one.help),
-                max_length=2000,
-                initial="" if one.secret else (known.settings.get(one.name) if known else None) or one.default,
-                widget=forms.PasswordInput(attrs={"autocomplete": "off", "placeholder": KEPT if kept else ""})
-                if one.secret
-                else forms.TextInput(),
+        chosen = known.settings if known else {}
+        for name, label in _addresses(service):
+            self.fields[f"host_{name}"] = forms.CharField(
+                label=label,
+                help_text=gettext_lazy("Of your own installation, as in https://erp.example.com"),
+                max_length=300,
+                initial=chosen.get("hosts", {}).get(name, ""),
+                validators=[_address],
+                widget=forms.URLInput(attrs={"inputmode": "url"}),
             )
+        for one in service.fields:
+            self.fields[f"field_{one.name}"] = _form_field(one, known)
 
-    def given(self, *, secret: bool) -> dict[str, str]:
-        """What was filled in, by field; a secret that was left empty stays as it is.
+    def needed(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in self._settled()]
 
-        The vault gets all of it: an application's id is no secret, but adapters look for it beside its secret.
-        """
-        values = {one.name: self.cleaned_data[f"field_{one.name}"] for one in self.service.fields}
-        if secret:
-            return {name: value for name, value in values.items() if value}
-        return {one.name: values[one.name] for one in self.service.fields if not one.secret}
+    def further(self) -> list[forms.BoundField]:
+        """What nearly everybody leaves as it is."""
+        return [field for field in self if field.name in self._settled()]
+
+    def further_open(self) -> bool:
+        return any(field.errors for field in self.further())
+
+    def _settled(self) -> set[str]:
+        return {f"field_{one.name}" for one in self.service.fields if one.default and not one.required}
+
+    def hosts(self) -> dict[str, str]:
+        return {name: self.cleaned_data[f"host_{name}"].rstrip("/") for name, _label in _addresses(self.service)}
+
+    def choices(self) -> dict[str, Any]:
+        """All that is no secret: `Connection.settings`."""
+        values = {one.name: self._given(one) for one in self.service.fields if not one.secret}
+        if not (hosts := self.hosts()):
+            return values
+        known = self.known.settings.get("hosts", {}) if self.known else {}
+        return {**values, "hosts": {**known, **hosts}}
+
+    def secrets(self) -> dict[str, str]:
+        """For the vault; what was left empty stays as it is there."""
+        values = {one.name: self._given(one) for one in self.service.fields if one.secret or one.in_vault}
+        return {name: value for name, value in values.items() if value}
+
+    def _given(self, one: Field) -> str:
+        return str(self.cleaned_data[f"field_{one.name}"])
+
+
+def _form_field(one: Field, known: Connection | None) -> forms.Field:
+    kept = known is not None and one.secret
+    what: dict[str, Any] = {
+        "label": words.stored(one.label),
+        "required": one.required and not kept,
+        "help_text": words.stored(one.help),
+        "initial": "" if one.secret else (known.settings.get(one.name) if known else None) or one.default,
+    }
+    if one.choices:
+        named = [(value, words.stored(label)) for value, label in one.choices]
+        return forms.ChoiceField(choices=named if one.required or one.default else [("", "—"), *named], **what)
+    if one.secret:
+        hidden = forms.PasswordInput(attrs={"autocomplete": "off", "placeholder": KEPT if kept else ""})
+        return forms.CharField(max_length=2000, widget=hidden, **what)
+    return forms.CharField(max_length=2000, **what)
+
+
+def _addresses(service: Service) -> list[tuple[str, str]]:
+    """(host, label) of those a service leaves open, because every installation has its own."""
+    names = [name for name, address in service.hosts.items() if not address]
+    return [(name, _("Address") if len(names) == 1 else f"{_('Address')} ({name})") for name in names]
+
+
+def _address(text: str) -> None:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        whole = False
+    if not whole or any(char.isspace() for char in text):
+        raise forms.ValidationError(_("Type the whole address, beginning with https://"))
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise forms.ValidationError(_("Only the address: no user, no password, nothing after ? or #"))
 
 
 @page
@@ -83,7 +141,8 @@ def choose(request: HttpRequest) -> HttpResponse:
 
 def _needs(service: Service) -> str:
     """What a person must have at hand; fields with a default can wait."""
-    return ", ".join(words.stored(field.label) for field in service.fields if field.required and not field.default)
+    fields = [words.stored(field.label) for field in service.fields if field.required and not field.default]
+    return ", ".join([label for _name, label in _addresses(service)] + fields)
 
 
 @form_page
@@ -96,7 +155,8 @@ def connect(request: HttpRequest, kind: str) -> HttpResponse:
     if request.method == "POST" and sellers and form.is_valid():
         made = _connect(request, form, sellers)
         if made is not None:
-            return _next_step(made, service)
+            waits = made.state == Connection.State.NEW
+            return redirect("connection_sign_in" if waits else "connection", pk=made.pk)
     return show(
         request,
         "connect.html",
@@ -104,33 +164,22 @@ def connect(request: HttpRequest, kind: str) -> HttpResponse:
         form=form,
         service=service,
         allowed=bool(sellers),
-        signs_in=Capability.CONSENT in service.capabilities,
+        signs_in=Capability.CONSENT in service.capabilities and not _takes_tokens(service),
     )
+
+
+def _takes_tokens(service: Service) -> bool:
+    """Whether the form may already hold what signing in would bring."""
+    return any(one.name in ("access_token", "refresh_token") for one in service.fields)
 
 
 def _connect(request: HttpRequest, form: SettingsForm, sellers: list[Seller]) -> Connection | None:
     seller = next((one for one in sellers if one.pk == form.cleaned_data.get("seller", sellers[0].pk)), sellers[0])
     try:
-        made = actions.connect(
-            seller,
-            form.service.kind,
-            form.cleaned_data["name"],
-            form.given(secret=False),
-            form.given(secret=True),
-        )
-        if Capability.CONSENT in form.service.capabilities:
-            # It has its application's keys, not yet the account's consent.
-            Connection.objects.filter(pk=made.pk).update(state=Connection.State.NEW)
-        return made
+        return actions.connect(seller, form.service.kind, form.cleaned_data["name"], form.choices(), form.secrets())
     except Failure as failure:
-        form.add_error(None, str(failure))
+        form.add_error(None, words.stored(str(failure)))
         return None
-
-
-def _next_step(made: Connection, service: Service) -> HttpResponse:
-    if Capability.CONSENT in service.capabilities:
-        return redirect("connection_sign_in", pk=made.pk)
-    return redirect("connection", pk=made.pk)
 
 
 @form_page
@@ -154,7 +203,7 @@ def consent(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         return HttpResponseRedirect(open_adapter(found).consent_url(state))
     except Failure as failure:
-        messages.error(request, str(failure))
+        messages.error(request, words.stored(str(failure)))
         return redirect("connection", pk=pk)
 
 
@@ -177,7 +226,7 @@ def consent_given(request: HttpRequest) -> HttpResponse:
         actions.resume(found, actor(request))
         messages.success(request, _("Signed in. Orders come in from now on."))
     except Failure as failure:
-        messages.error(request, str(failure))
+        messages.error(request, words.stored(str(failure)))
     return redirect("connection", pk=found.pk)
 
 
@@ -195,10 +244,10 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
     form = SettingsForm(service, [found.seller], found, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        found.settings = {**found.settings, **form.given(secret=False)}
-        found.save(update_fields=["settings"])
-        if secrets := form.given(secret=True):
-            actions.store_credentials(found, secrets)
+        found.settings = {**found.settings, **form.choices()}
+        found.external_account = str(found.settings.get("external_account") or found.external_account)
+        found.save(update_fields=["settings", "external_account"])
+        actions.correct_credentials(found, form.secrets())
         messages.success(request, _("Saved."))
         return HttpResponseRedirect(reverse("connection", args=[pk]))
     return show(

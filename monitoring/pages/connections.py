@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from connectors import actions
-from connectors.contract import Service
+from connectors.contract import Field, Service
 from connectors.failures import Failure
 from connectors.models import Connection
 from connectors.registry import services
@@ -62,11 +62,17 @@ def _choices(found: Connection, service: Service | None) -> list[tuple[str, Any]
     """What was filled in, by its label; secrets are not among the settings."""
     if service is None:
         return []
-    return [
-        (words.stored(field.label), found.settings[field.name])
+    hosts = dict.fromkeys(found.settings.get("hosts", {}).values())
+    addresses = [(_("Address"), ", ".join(hosts))] if hosts else []
+    return addresses + [
+        (words.stored(field.label), _answer(field, found.settings[field.name]))
         for field in service.fields
         if not field.secret and found.settings.get(field.name) not in (None, "")
     ]
+
+
+def _answer(field: Field, value: Any) -> Any:
+    return words.stored(dict(field.choices).get(str(value), "")) or value
 
 
 class Period(forms.Form):

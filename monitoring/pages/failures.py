@@ -17,9 +17,10 @@ from connectors.models import InboxEntry, Job
 from hub.models import Seller
 from hub.tenancy import may_act
 from monitoring import figures
+from monitoring.pages import words
 from monitoring.pages.shell import action, actor, back, carry_out, must_act, one, page, seller_ids, show
 
-SHOWN = 100
+SHOWN = 50
 # The raw document of a push may be megabytes; a page is not the place for all of it.
 DOCUMENT_CHARS = 200_000
 VIEWS = {
@@ -45,6 +46,7 @@ class Cause:
     connection_id: int
     connection_name: str
     operation: str
+    code: str
     error: str
     count: int
 
@@ -81,7 +83,7 @@ def _causes(jobs: QuerySet[Job]) -> list[Cause]:
     """The causes that block more than one step, most blocking first."""
     rows = (
         jobs.order_by()
-        .values_list("connection_id", "connection__name", "operation", "error")
+        .values_list("connection_id", "connection__name", "operation", "code", "error")
         .annotate(count=Count("pk"))
         .filter(count__gt=1)
         .order_by("-count")[:8]
@@ -120,12 +122,16 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
 
 @action
 def retry_selected(request: HttpRequest) -> HttpResponse:
-    """The ticked ones (`job`, `entry`), or all of one cause (`connection`, `operation`, `error`)."""
-    jobs = _writable(figures.failed_jobs(request), request)
+    """The ticked ones (`job`, `entry`), or all of one cause (`connection`, `operation`, `code`, `error`), as many as
+    the view (`show`) that offered it had counted.
+    """
+    view = request.POST.get("show", "")
+    jobs = _writable(_jobs(request, view if view in VIEWS else ""), request)
     if "error" in request.POST:
         jobs = jobs.filter(
             connection_id=_number(request.POST.get("connection")),
             operation=request.POST.get("operation", ""),
+            code=request.POST.get("code", ""),
             error=request.POST["error"],
         )
     else:
@@ -206,7 +212,7 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
         readable = actions.replay(found, actor(request))
     except Failure as failure:
         readable = False
-        messages.error(request, str(failure))
+        messages.error(request, words.stored(str(failure)))
     if readable:
         messages.success(request, _("It could be read now."))
     else:

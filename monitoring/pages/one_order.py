@@ -15,7 +15,7 @@ from monitoring.pages import words
 from monitoring.pages.orders import erps_of
 from monitoring.pages.shell import action, actor, back, carry_out, must_act, one, page, show
 from orders import doors, timeline
-from orders.models import Order, Shipment
+from orders.models import Order, OrderEvent, Shipment
 from orders.vocabulary import Hold, OrderStatus
 
 # Newest first; an order that was tried for days has hundreds.
@@ -45,7 +45,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         parts=_parts(sale),
         addresses=_addresses(sale),
         withheld=Hold.MASKED in sale.holds,
-        timeline=[(entry, timeline.sentence(entry)) for entry in timeline.collapsed(sale.events.all())],
+        timeline=[(entry, _told(entry)) for entry in timeline.collapsed(sale.events.all())],
         jobs=jobs,
         retriable=(Job.State.REFUSED, Job.State.UNKNOWN, Job.State.READY),
         calls=list(sale.exchanges.select_related("connection").order_by("-started_at")[:CALLS_SHOWN]),
@@ -56,6 +56,15 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         and sale.exported_at is None
         and Hold.PERSON not in sale.active_holds,
     )
+
+
+def _told(entry: timeline.Entry) -> str:
+    """The entry's sentence, with what connectors said and the names of steps in the reader's language, too."""
+    data = dict(entry.event.data)
+    for name, translate in (("message", words.stored), ("operation", words.operation)):
+        if isinstance(data.get(name), str):
+            data[name] = translate(data[name])
+    return timeline.sentence(OrderEvent(code=entry.event.code, data=data))
 
 
 def _parts(sale: Order) -> list[tuple[str, str, Any]]:

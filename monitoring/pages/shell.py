@@ -20,6 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from connectors.failures import Failure
 from hub.models import Seller
 from hub.tenancy import may_act, sellers_of, visible
+from monitoring.pages import sentences
 
 T = TypeVar("T", bound=Model)
 View = Callable[..., HttpResponseBase]
@@ -102,7 +103,7 @@ def carry_out(request: HttpRequest, deed: Callable[[], Any], done: Any) -> Any:
     try:
         result = deed()
     except Failure as failure:
-        messages.error(request, str(failure))
+        messages.error(request, sentences.translated(str(failure)))
         return None
     messages.success(request, done)
     return result

@@ -12,6 +12,7 @@ from connectors.contract import Capability
 from connectors.failures import Category
 from connectors.models import Connection, InboxEntry, Job, Link
 from connectors.registry import services
+from monitoring.pages import sentences
 from orders.models import Order
 from orders.vocabulary import Hold, OrderStatus
 
@@ -105,6 +106,18 @@ SOURCES = {
     "person": gettext_lazy("asked for by a person"),
 }
 
+# As channels name them; another name is shown as it came.
+PAYMENTS = {
+    "credit_card": gettext_lazy("Credit card"),
+    "debit_card": gettext_lazy("Debit card"),
+    "bank_transfer": gettext_lazy("Pix or bank transfer"),
+    "pix": gettext_lazy("Pix"),
+    "ticket": gettext_lazy("Boleto"),
+    "boleto": gettext_lazy("Boleto"),
+    "account_money": gettext_lazy("Balance at the channel"),
+    "digital_currency": gettext_lazy("Credit line of the channel"),
+}
+
 # The standard sentences of failed calls are stored in English and translated when they are shown.
 STORED = (
     gettext_noop("The service gave an answer this hub does not expect."),
@@ -150,11 +163,15 @@ STATES = sorted(state for _label, states in REGIONS.values() for state in states
 
 def stored(text: str) -> str:
     """A sentence as it was stored, in the reader's language where it is one of ours."""
-    return _(text) if text else ""
+    return sentences.translated(text) if text else ""
 
 
 def operation(code: str) -> str:
     return str(OPERATIONS.get(code) or code.replace("_", " "))
+
+
+def payment(method: str) -> str:
+    return str(PAYMENTS.get(method, method))
 
 
 def category(code: str) -> str:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -50,6 +50,11 @@ def service(kind: str) -> str:
 
 
 @register.filter
+def payment(method: str) -> str:
+    return words.payment(method)
+
+
+@register.filter
 def came_by(source: str) -> str:
     return str(words.SOURCES.get(source, source))
 
@@ -69,7 +74,8 @@ def soon(at: datetime) -> SafeString:
 
 @register.filter
 def exact(at: datetime | None) -> str:
-    return formats.localize(template.defaultfilters.date(at, "SHORT_DATETIME_FORMAT")) if at else ""
+    """Date and time here. A filter of Django's that is called by hand does not change the zone by itself."""
+    return template.defaultfilters.date(timezone.localtime(at), "SHORT_DATETIME_FORMAT") if at else ""
 
 
 @register.filter

@@ -80,6 +80,27 @@ def test_all_ticked_ones_are_tried_again(signed_in: Page, world: World) -> None:
     assert not Job.objects.filter(state=Job.State.REFUSED).exists()
 
 
+def test_an_open_page_keeps_itself_up_to_date(page: Page, world: World) -> None:
+    from connectors.models import Job
+
+    page.clock.install()
+    page.goto("/login/?next=/")
+    page.get_by_label("Usuário").fill("ana")
+    page.get_by_label("Senha").fill("a long enough one")
+    page.get_by_role("button", name="Acessar").click()
+    assert page.get_by_text("Tudo em ordem").is_visible()
+    order = world.order("2000006")
+    job = world.export_job(order)
+    page.clock.run_for(16_000)
+    page.get_by_text("1 etapa foi recusada e espera por você.").wait_for()
+    page.goto(f"/orders/{order.pk}/")
+    page.get_by_label("Anotação").fill("half a note")
+    Job.objects.filter(pk=job.pk).update(state=Job.State.READY, error="")
+    page.clock.run_for(16_000)
+    page.locator("[data-live=state]").get_by_text("Aguarda a vez").wait_for()
+    assert page.get_by_label("Anotação").input_value() == "half a note"
+
+
 def test_language_switch(signed_in: Page, world: World) -> None:
     signed_in.request.get("/")
     token = signed_in.locator("input[name=csrfmiddlewaretoken]").first.get_attribute("value")

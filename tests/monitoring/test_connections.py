@@ -88,6 +88,72 @@ def test_an_empty_secret_keeps_the_stored_one(owner: Client, world: World) -> No
     assert tokens.secrets_of(made)["client_id"] == "app-2"
 
 
+TRYTON = {"name": "Tryton", "host_api": "https://erp.example.com/", "field_database": "casa", "field_login": "hub",
+          "field_password": SECRET, "field_confirm": "false"}  # fmt: skip
+
+
+def test_an_installation_of_ones_own_has_its_address(owner: Client, world: World) -> None:
+    owner.post("/connect/tryton/", TRYTON)
+    made = Connection.objects.get(kind="tryton")
+    assert made.settings["hosts"] == {"api": "https://erp.example.com"}
+    assert (made.settings["confirm"], made.state) == ("false", Connection.State.ACTIVE)
+    assert "https://erp.example.com" in owner.get(f"/connections/{made.pk}/change/").content.decode()
+    owner.post(f"/connections/{made.pk}/change/", {**TRYTON, "host_api": "http://10.0.0.7:8000", "field_password": ""})
+    made.refresh_from_db()
+    assert made.settings["hosts"] == {"api": "http://10.0.0.7:8000"}
+    assert tokens.secrets_of(made)["password"] == SECRET
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "erp.example.com", "ftp://erp.example.com", "https://", "https://a b", "https://erp:99999", "https://[::1",
+     "https://me:secret@erp.example.com", "https://erp.example.com/?x=1", "javascript:alert(1)"],
+)  # fmt: skip
+def test_a_bad_address_connects_nothing(owner: Client, world: World, address: str) -> None:
+    answer = owner.post("/connect/tryton/", {**TRYTON, "host_api": address})
+    assert answer.context["form"].errors["host_api"]
+    assert not Connection.objects.filter(kind="tryton").exists()
+
+
+def test_only_what_is_meant_for_the_vault_goes_there(owner: Client, world: World) -> None:
+    owner.post("/connect/bling/", {**FORM, "field_payment_form": "77"})
+    made = Connection.objects.get(name="Bling da loja")
+    assert tokens.secrets_of(made) == {"client_id": "app-1", "client_secret": SECRET}
+    assert made.settings == {"client_id": "app-1", "payment_form": "77"}
+
+
+AMAZON = {"name": "Amazon", "field_client_id": "app", "field_client_secret": SECRET, "field_self_ship_invoice": "send"}
+
+
+def test_a_refresh_token_at_hand_saves_the_sign_in(owner: Client, world: World) -> None:
+    waiting = owner.post("/connect/amazon/", AMAZON)
+    assert Connection.objects.get(kind="amazon").state == Connection.State.NEW
+    assert "sign-in" in waiting.headers["location"]
+    owner.post("/connect/amazon/", {**AMAZON, "name": "Private", "field_refresh_token": "Atzr|1"})
+    assert Connection.objects.get(name="Private").state == Connection.State.ACTIVE
+
+
+def test_an_answer_that_was_not_offered_is_refused(owner: Client, world: World) -> None:
+    owner.post("/connect/amazon/", {**AMAZON, "field_self_ship_invoice": "perhaps"})
+    assert not Connection.objects.filter(kind="amazon").exists()
+
+
+def test_a_correction_wakes_nothing_that_should_rest(owner: Client, world: World) -> None:
+    owner.post("/connect/amazon/", AMAZON)
+    made = Connection.objects.get(kind="amazon")
+    path = f"/connections/{made.pk}/change/"
+    owner.post(path, {**AMAZON, "field_client_secret": "another"})
+    made.refresh_from_db()
+    assert (made.state, tokens.secrets_of(made)["client_secret"]) == (Connection.State.NEW, "another")
+    owner.post(path, {**AMAZON, "field_refresh_token": "Atzr|1"})
+    made.refresh_from_db()
+    assert made.state == Connection.State.ACTIVE
+    owner.post(f"/connections/{made.pk}/pause/")
+    owner.post(path, {**AMAZON, "field_client_secret": "a third"})
+    made.refresh_from_db()
+    assert (made.state, tokens.secrets_of(made)["client_secret"]) == (Connection.State.PAUSED, "a third")
+
+
 class Consenting:
     """Stands in for an adapter: the code `good` is exchanged, every other is refused."""
 

@@ -24,12 +24,36 @@ def test_all_of_one_cause(owner: Client, world: World, other: World) -> None:
     foreign = other.export_job(other.order("5"))
     cause = owner.get("/failures/").context["causes"][0]
     assert cause.count == 3
-    form = {"connection": cause.connection_id, "operation": cause.operation, "error": cause.error}
+    form = {"connection": cause.connection_id, "operation": cause.operation, "code": cause.code, "error": cause.error}
     owner.post("/failures/retry/", form)
     assert Job.objects.filter(pk__in=[job.pk for job in same], state=Job.State.READY).count() == 3
     for job in (another, foreign):
         job.refresh_from_db()
         assert job.state == Job.State.REFUSED
+
+
+def test_a_cause_is_tried_again_as_often_as_it_was_counted(owner: Client, world: World) -> None:
+    for number, code, state in (
+        ("1", "a", "refused"),
+        ("2", "a", "refused"),
+        ("3", "b", "refused"),
+        ("4", "a", "ready"),
+    ):
+        world.export_job(world.order(number), state, code=code)
+    page = owner.get("/failures/?show=refused")
+    (cause,) = page.context["causes"]
+    assert (cause.count, cause.code) == (2, "a")
+    assert "Try all 2 again" in page.content.decode()
+    form = {
+        "connection": cause.connection_id,
+        "operation": "export",
+        "code": "a",
+        "error": cause.error,
+        "show": "refused",
+    }
+    said = owner.post("/failures/retry/", form, follow=True).content.decode()
+    assert "2 are tried again now." in said
+    assert Job.objects.filter(state=Job.State.REFUSED).get().code == "b"
 
 
 def test_the_ticked_ones(owner: Client, world: World, other: World) -> None:

@@ -10,7 +10,7 @@ from django.utils import translation
 
 from connectors.registry import services
 from tests.monitoring.test_strangers import NAMES, _path
-from tests.monitoring.world import World, browser_of, person
+from tests.monitoring.world import World, browser_of, person, text_of
 
 FOLDER = Path(settings.BASE_DIR) / "hub" / "locale" / "pt_BR" / "LC_MESSAGES"
 # The same in both languages.
@@ -48,6 +48,7 @@ def test_what_services_ask_and_answer_is_translated() -> None:
     known = {source for source, _translated in messages()}
     for service in services().values():
         said = {text for field in service.fields for text in (field.label, field.help) if text}
+        said |= {label for field in service.fields for _value, label in field.choices}
         said |= {verdict.sentence for verdict in service.failures.by_code.values()}
         said |= {verdict.sentence for verdict in service.failures.by_status.values()}
         assert said <= known, f"{service.kind}: add these to monitoring/pages/service_words.py: {said - known}"
@@ -78,5 +79,5 @@ def test_no_page_shows_the_other_language(world: World, language: str) -> None:
         for path in ["/", *(_path(name) for name in NAMES if not name.startswith("api"))]:
             answer = client.get(path)
             if answer.status_code == 200:
-                leftover = visible_texts(answer.content.decode()) & (foreign - own)
+                leftover = visible_texts(text_of(answer)) & (foreign - own)
                 assert not leftover, f"{path}: {leftover}"

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from connectors.models import Connection, Job
 from monitoring.pages import orders as page
-from orders.models import Order, OrderEvent
+from orders.models import Order, OrderEvent, Payment
 from tests.monitoring.world import World
 
 
@@ -151,3 +151,27 @@ def test_hold_release_and_note(owner: Client, world: World) -> None:
     owner.post(f"/orders/{order.pk}/note/", {"text": "called the buyer"})
     assert OrderEvent.objects.get(order=order, code="note").actor == "ana"
     assert "called the buyer" in owner.get(f"/orders/{order.pk}/").content.decode()
+
+
+def test_it_is_leafed_through_only_so_far(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "PER_PAGE", 1)
+    monkeypatch.setattr(page, "LAST_PAGE", 2)
+    for number in ("1", "2", "3"):
+        world.order(number)
+    assert owner.get("/orders/").context["older"] == 2
+    last = owner.get("/orders/?page=999").context
+    assert (last["page_number"], last["older"]) == (2, 0)
+
+
+def test_times_are_those_of_the_clock_here(owner: Client, world: World) -> None:
+    order = world.order("1", ship_by=datetime(2026, 3, 9, 2, 30, tzinfo=UTC))
+    assert "03/08/2026 11:30 p.m." in owner.get(f"/orders/{order.pk}/").content.decode()
+
+
+def test_a_way_of_paying_has_a_name(owner: Client, world: World) -> None:
+    order = world.order("1")
+    Payment.objects.create(order=order, external_id="1", method="account_money", amount=order.total)
+    Payment.objects.create(order=order, external_id="2", method="of_tomorrow", amount=order.total)
+    page = owner.get(f"/orders/{order.pk}/").content.decode()
+    assert "Balance at the channel" in page
+    assert "of_tomorrow" in page

@@ -96,6 +96,12 @@ class World:
         )
 
 
+def text_of(answer: Any) -> str:
+    """Of any answer, streamed ones too."""
+    content: bytes = answer.getvalue()
+    return content.decode()
+
+
 def build(slug: str) -> World:
     seller = Seller.objects.create(name=slug.title(), slug=slug)
     channel = SalesChannel.objects.create(seller=seller, kind="mercado_livre", name=f"Loja {slug}")

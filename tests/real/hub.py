@@ -3,7 +3,7 @@ the simulated services in this one.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,19 @@ for kind, settings, credentials in json.loads({payload!r}):
 
 
 class Hub:
-    """`settings` are added to every connection's; `kinds` are the simulated services."""
+    """`settings` are added to every connection's; `kinds` are the simulated services. `back_office`: the simulated
+    ERP issues invoices and ships by itself.
+    """
 
-    def __init__(self, folder: Path, kinds: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, back_office: bool, kinds: tuple[str, ...], settings: Mapping[str, Any]) -> None:
         self.folder = folder
         self.stack = ExitStack()
         self.postgres = self.stack.enter_context(Postgres())
         self.redis = self.stack.enter_context(Redis())
         self.env = hub_env(self.postgres.create_database("hub"), self.redis.url, folder)
         manage(self.env, "migrate", "--verbosity", "0")
-        back_office = {"invoice_after": 0.5, "dispatch_after": 1.0}
-        self.world = world.start(kinds, options={world.ERP: back_office})
+        moves = {"invoice_after": 0.5, "dispatch_after": 1.0} if back_office else {}
+        self.world = world.start(kinds, options={world.ERP: moves})
         self.stack.callback(self.world.stop)
         self._connect({"poll_seconds": 1, "calls_per_second": 0, **settings})
         self.workers = [worker(self.env, folder, f"worker{number}") for number in (1, 2)]
@@ -72,20 +74,25 @@ class Hub:
             return database.execute(statement).fetchall()
 
     def unfinished(self) -> list[tuple[Any, ...]]:
+        """Jobs that still have something to do; reading again later is no such thing."""
         return self.query(
-            "SELECT operation, state, attempts, error FROM connectors_job"
-            " WHERE state <> 'done' AND NOT (operation = 'read_erp' AND state = 'ready' AND attempts = 0)"
+            "SELECT operation, key, state, attempts, error FROM connectors_job"
+            " WHERE state <> 'done' AND (operation NOT IN ('fetch', 'read_erp') OR state IN ('refused', 'unknown')"
+            " OR state = 'running' AND lease_until < now())"
         )
 
-    def wait_for(self, orders: int, seconds: float) -> None:
-        """Until every order is in the ERP and no job is left over."""
-        wait_until(lambda: len(self.erp_references()) >= orders, seconds, f"{orders} orders in the ERP", every=0.3)
+    def wait_for(self, placed: Collection[str], seconds: float) -> None:
+        """Until each of these orders is in the ERP and no job is left over."""
+        wanted = set(placed)
+        wait_until(lambda: wanted <= set(self.erp_references()), seconds, f"{len(wanted)} orders in the ERP", every=0.3)
         wait_until(lambda: not self.unfinished(), seconds, "no unfinished job", every=0.5)
 
 
 @contextmanager
-def running(folder: Path, kinds: tuple[str, ...] = (*world.CHANNELS, world.ERP), **settings: Any) -> Iterator[Hub]:
-    hub = Hub(folder, kinds, settings)
+def running(
+    folder: Path, *, back_office: bool, kinds: tuple[str, ...] = (*world.CHANNELS, world.ERP), **settings: Any
+) -> Iterator[Hub]:
+    hub = Hub(folder, back_office, kinds, settings)
     try:
         hub.start()
         yield hub

@@ -32,16 +32,19 @@ from connectors.models import Connection
 from connectors.reading import Reader
 from connectors.simulation.server import Request, Response, Simulator, SimulatorServer, route
 from hub.models import Seller
-from orders.documents import Buyer, InvoiceDocument, Item, Milestones, OrderDocument, Totals
+from orders.documents import ZERO, Address, Buyer, InvoiceDocument, Item, Milestones, OrderDocument, Totals
 
 SHOP = Service(
     "toy_shop", Role.CHANNEL, "Toy shop", "tests.support.toy:ShopAdapter", "tests.support.toy:to_order",
     capabilities=frozenset({Capability.CHANGES, Capability.FETCH, Capability.PUSH, Capability.SEND_INVOICE}),
     hosts={"api": "https://shop.example"}, poll_seconds=3600, settle_seconds=0.1,
+    redact=frozenset({"buyer"}),
 )  # fmt: skip
 ERP = Service(
     "toy_erp", Role.ERP, "Toy ERP", "tests.support.toy:ErpAdapter", "tests.support.toy:to_state",
-    capabilities=frozenset({Capability.FIND, Capability.CREATE, Capability.CHANGES, Capability.FETCH}),
+    capabilities=frozenset(
+        {Capability.FIND, Capability.CREATE, Capability.CANCEL, Capability.CHANGES, Capability.FETCH}
+    ),
     hosts={"api": "https://erp.example"}, poll_seconds=3600, settle_seconds=0.1,
 )  # fmt: skip
 
@@ -103,6 +106,11 @@ class ToyErp(Simulator):
     def one(self, request: Request) -> Response:
         return Response(body=self.orders[request.args["id"]])
 
+    @route("PUT", "/orders/{id}/cancel")
+    def cancel(self, request: Request) -> Response:
+        self.orders[request.args["id"]]["cancelled"] = True
+        return Response(body={})
+
 
 class ShopAdapter:
     def __init__(self, account: Account, http: Client) -> None:
@@ -143,6 +151,10 @@ class ErpAdapter:
         made = self.http.post("/orders", operation="create", json=body).reader()
         return ErpOrder(made.text("id"), made.text("id"), reference.number)
 
+    def cancel(self, external_id: str) -> Receipt:
+        self.http.put(f"/orders/{external_id}/cancel", operation="cancel")
+        return Receipt(Outcome.ACCEPTED)
+
     def changes(self, cursor: Cursor, window: Window | None = None) -> Page:
         return Page([], cursor)
 
@@ -166,10 +178,23 @@ def to_order(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> OrderDocume
             approved_at=placed if status == "paid" else None,
             cancelled_at=placed if status == "cancelled" else None,
         ),
-        buyer=Buyer(name=order.text("buyer", "Fulana de Exemplo"), document=order.text("document", "")),
+        buyer=Buyer(
+            name=order.text("buyer", "Fulana de Exemplo"),
+            document=order.text("document", ""),
+            email=order.text("email", ""),
+            phone=order.text("phone", ""),
+        ),
+        ship_to=Address(state=order.text("uf")) if order.has("uf") else None,
         currency=order.text("currency", "BRL"),
         items=tuple(
-            Item(external_id=str(place), sku=sku, quantity=quantity, unit_price=price) for place in range(lines)
+            Item(
+                external_id=str(place),
+                sku=sku,
+                quantity=quantity,
+                unit_price=price,
+                cancelled=order.number("gone", ZERO),
+            )
+            for place in range(lines)
         ),
         totals=Totals(items=price * quantity * lines, total=order.number("total")),
         unknown=tuple(order.unknown),
@@ -181,7 +206,13 @@ def to_state(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> SaleState:
     invoices = tuple(InvoiceDocument(key=one.text("key")) for one in order.list("invoices"))
     if not order.has("id"):
         raise Refusal("is missing", path="$.id")
-    return SaleState(order.text("id"), order.text("reference", ""), order.text("key", ""), invoices=invoices)
+    return SaleState(
+        order.text("id"),
+        order.text("reference", ""),
+        order.text("key", ""),
+        cancelled=order.flag("cancelled"),
+        invoices=invoices,
+    )
 
 
 class Toys:

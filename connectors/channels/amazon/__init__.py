@@ -31,7 +31,9 @@ SERVICE = Service(
         }
     ),
     fields=(
-        Field("client_id", "LWA client id", help="Of the application, from the Solution Provider Portal."),
+        Field(
+            "client_id", "LWA client id", in_vault=True, help="Of the application, from the Solution Provider Portal."
+        ),
         Field("client_secret", "LWA client secret", secret=True),
         Field(
             "refresh_token",
@@ -48,20 +50,23 @@ SERVICE = Service(
             "NF-e of Self Ship orders",
             required=False,
             default="send",
-            help="send or skip: whether Amazon wants it for these orders is not published.",
+            choices=(("send", "Send it"), ("skip", "Do not send it")),
+            help="Whether Amazon wants it for these orders is not published.",
         ),
         Field(
             "fba_onsite",
             "Amazon-fulfilled orders leave from the seller's own warehouse (FBA Onsite)",
             required=False,
             default="no",
-            help="yes or no: an order does not tell FBA Onsite from FBA.",
+            choices=(("no", "No"), ("yes", "Yes")),
+            help="An order does not tell FBA Onsite from FBA.",
         ),
         Field(
             "md5_format",
             "Digest of the NF-e",
             required=False,
             default="base64",
+            choices=(("base64", "base64"), ("hex", "hex")),
             help="base64 as in the vendor's tutorial; hex if a live account refuses that.",
         ),
         Field(

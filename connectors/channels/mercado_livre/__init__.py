@@ -36,7 +36,7 @@ SERVICE = Service(
         }
     ),
     fields=(
-        Field("client_id", "App ID", help="Of the application in Mercado Livre's developer centre."),
+        Field("client_id", "App ID", in_vault=True, help="Of the application in Mercado Livre's developer centre."),
         Field("client_secret", "Secret key", secret=True),
     ),
     hosts={"api": "https://api.mercadolibre.com", "consent": "https://auth.mercadolivre.com.br"},

@@ -30,7 +30,7 @@ SERVICE = Service(
         }
     ),
     fields=(
-        Field("client_id", "Client id", help="Of the application registered in Bling."),
+        Field("client_id", "Client id", in_vault=True, help="Of the application registered in Bling."),
         Field("client_secret", "Client secret", secret=True),
         Field(
             "payment_form",

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -29,6 +30,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        # Otherwise throw-away servers would be left running.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         names = options["names"] or list(bench.NAMES)
         if unknown := sorted(set(names) - set(bench.NAMES)):
             raise CommandError(f"No benchmark {', '.join(unknown)}. There are: {', '.join(bench.NAMES)}.")
@@ -64,13 +67,19 @@ class Command(BaseCommand):
 def _run(name: str, environment: dict[str, str]) -> dict[str, Any]:
     """A process and a database of its own for each: none finds what another left behind."""
     with servers.database(environment["DATABASE_URL"], DATABASE) as database:
-        done = subprocess.run(  # noqa: S603 - our own module
+        process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "monitoring.bench", name],
             cwd=servers.ROOT, env={**environment, "DATABASE_URL": database}, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-    if done.returncode:
+        try:
+            said, _nothing = process.communicate()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(servers.STOP_SECONDS)
+    if process.returncode:
         raise CommandError(f"The benchmark {name} failed; its own words are above.")
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    report: dict[str, Any] = json.loads(said.splitlines()[-1])
     return report
 
 

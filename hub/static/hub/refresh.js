@@ -1,0 +1,70 @@
+// Keeps the parts marked [data-live] of an open page up to date, for as long as somebody can see it.
+// The page is asked for again and its parts are put in place; what a person is at is left alone.
+(() => {
+  const root = document.querySelector("[data-refresh]");
+  if (!root) return;
+  const stale = root.querySelector("[data-stale]");
+  const pause = Number(root.dataset.refresh) * 1000;
+  let last = Date.now();
+  let busy = false;
+
+  const inUse = (part) => {
+    const selection = getSelection();
+    return (
+      part.contains(document.activeElement) ||
+      (selection && !selection.isCollapsed && part.contains(selection.anchorNode)) ||
+      [...part.querySelectorAll("input[type=checkbox]")].some((box) => box.checked !== box.defaultChecked)
+    );
+  };
+
+  // Every page carries a token of its own; that alone is no news.
+  const content = (part) => part.innerHTML.replace(/name="csrfmiddlewaretoken" value="[^"]*"/g, "").replaceAll(' open=""', "");
+
+  const put = (part, fresh) => {
+    const open = [...part.querySelectorAll("details[open][data-key]")].map((one) => one.dataset.key);
+    part.replaceChildren(...fresh.childNodes);
+    part.querySelectorAll("details[data-key]").forEach((one) => {
+      if (open.includes(one.dataset.key)) one.open = true;
+    });
+  };
+
+  const redraw = (fresh) => {
+    const canvas = root.querySelector("canvas.chart");
+    const wanted = fresh.querySelector("canvas.chart")?.dataset.value;
+    const chart = canvas && window.Chart?.getChart(canvas);
+    if (!chart || !wanted || wanted === canvas.dataset.value) return;
+    canvas.dataset.value = wanted;
+    const { labels, datasets } = JSON.parse(wanted);
+    chart.data.labels = labels;
+    datasets.forEach((one, index) => { chart.data.datasets[index].data = one.data; });
+    chart.update();
+  };
+
+  const refresh = async () => {
+    const answer = await fetch(location.href, { credentials: "same-origin", headers: { "X-Refresh": "1" } });
+    if (!answer.ok || answer.redirected) throw new Error(`answer ${answer.status}`);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    root.querySelectorAll("[data-live]").forEach((part) => {
+      const other = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
+      if (other && content(other) !== content(part) && !inUse(part)) put(part, other);
+    });
+    redraw(fresh);
+  };
+
+  const tick = async () => {
+    if (busy || document.visibilityState !== "visible" || Date.now() - last < pause) return;
+    busy = true;
+    try {
+      await refresh();
+      if (stale) stale.hidden = true;
+    } catch {
+      if (stale) stale.hidden = false;
+    } finally {
+      last = Date.now();
+      busy = false;
+    }
+  };
+
+  setInterval(tick, 1000);
+  document.addEventListener("visibilitychange", tick);
+})();

@@ -1,0 +1,131 @@
+"""The filtered list as a CSV file for a spreadsheet, sent while it is read: any number of orders, little memory."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Prefetch
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from connectors.models import Link
+from monitoring.pages.orders import filtered
+from monitoring.pages.shell import mine, page, seller_ids
+from orders.models import Order
+
+CHUNK = 500
+# A spreadsheet runs what begins with one of these, even behind spaces, and buyers choose their names freely.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+COLUMNS = (
+    gettext_lazy("Order"),
+    gettext_lazy("Channel"),
+    gettext_lazy("Status"),
+    gettext_lazy("Held"),
+    gettext_lazy("Placed"),
+    gettext_lazy("Approved"),
+    gettext_lazy("Ship by"),
+    gettext_lazy("Shipped"),
+    gettext_lazy("Number in the ERP"),
+    gettext_lazy("Invoice"),
+    gettext_lazy("Access key"),
+    gettext_lazy("Tracking code"),
+    gettext_lazy("Buyer"),
+    "CPF/CNPJ",
+    gettext_lazy("City"),
+    "UF",
+    gettext_lazy("Items"),
+    gettext_lazy("Discount"),
+    gettext_lazy("Freight"),
+    gettext_lazy("Total"),
+    gettext_lazy("Currency"),
+)
+
+
+@page
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    rows = filtered(mine(Order.objects.all(), request), request.GET, seller_ids(request))
+    language = translation.get_language() or "pt-br"
+    name = f"{_('orders')}-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
+    return StreamingHttpResponse(
+        _lines(_read(rows), language),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _read(rows: Any) -> Iterator[Order]:
+    read: Iterator[Order] = (
+        rows.select_related("channel")
+        .prefetch_related(Prefetch("links", Link.objects.filter(cancelled=False)), "invoices", "shipments")
+        .iterator(chunk_size=CHUNK)
+    )
+    return read
+
+
+class _Line:
+    """What a csv writer writes into: gives each line back instead of keeping it."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def _lines(orders: Iterable[Order], language: str) -> Iterator[str]:
+    """The language is set anew around each line: this runs after the view, when the request's is gone."""
+    portuguese = language.startswith("pt")
+    # Spreadsheets set to Portuguese take the comma for the decimal sign.
+    writer = csv.writer(_Line(), delimiter=";" if portuguese else ",")
+    with translation.override(language):
+        # Without the mark Excel reads UTF-8 as something else.
+        yield "\ufeff" + writer.writerow([str(column) for column in COLUMNS])
+    for order in orders:
+        with translation.override(language):
+            line = writer.writerow([_cell(value, portuguese) for value in _values(order)])
+        yield line
+
+
+def _values(order: Order) -> list[Any]:
+    invoices = [invoice for invoice in order.invoices.all() if not invoice.cancelled]
+    codes = {shipment.tracking_code for shipment in order.shipments.all() if shipment.tracking_code}
+    return [
+        order.external_id,
+        order.channel.name,
+        order.get_status_display(),
+        _("yes") if order.held else "",
+        order.placed_at,
+        order.approved_at,
+        order.ship_by,
+        order.shipped_at,
+        ", ".join(str(link) for link in order.links.all()),
+        ", ".join(invoice.number for invoice in invoices),
+        ", ".join(invoice.key for invoice in invoices),
+        ", ".join(sorted(codes)),
+        order.buyer_name,
+        str(order.buyer.get("document", "")),
+        order.city,
+        order.state,
+        order.items_total,
+        order.discount,
+        order.freight,
+        order.total,
+        order.currency,
+    ]
+
+
+def _cell(value: Any, portuguese: bool) -> str:
+    if isinstance(value, datetime):
+        return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, Decimal):
+        number = f"{value:.2f}" if value == round(value, 2) else f"{value.normalize():f}"
+        return number.replace(".", ",") if portuguese else number
+    if value is None:
+        return ""
+    return harmless(str(value))
+
+
+def harmless(text: str) -> str:
+    """Text that no spreadsheet takes for a formula: an apostrophe in front says that it is text."""
+    return f"'{text}" if text.lstrip(" \u00a0").startswith(FORMULA) or text.startswith(FORMULA) else text

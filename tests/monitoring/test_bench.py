@@ -1,0 +1,90 @@
+"""The benchmarks' own promises that hold on any machine: statement counts. No clock is looked at here."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection as database
+
+from connectors import ledger, work
+from connectors.models import Job
+from monitoring import bench
+from monitoring.bench import documents, ingest, measure
+from monitoring.bench import ledger as ledger_bench
+from monitoring.bench.measure import Report, statements
+from orders.ingest import ingest as take
+from orders.models import Order
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_page_of_new_orders_is_at_most_eight_statements_whatever_its_size() -> None:
+    shop = documents.channel("test")
+    counts = [ingest.statements_of_new(shop, size) for size in (5, 25)]
+    if database.vendor == "postgresql":
+        assert counts == [7, 7]
+    assert max(counts) <= 8
+    assert Order.objects.filter(channel=shop).count() == 30
+
+
+def test_a_page_with_nothing_new_is_one_statement() -> None:
+    shop = documents.channel("test")
+    page = documents.page("same", 5)
+    take(shop, page)
+    with statements() as seen:
+        take(shop, page)
+    assert len(seen) == 1
+    assert seen[0].startswith("SELECT")
+
+
+def test_the_yardstick_writes_the_very_same_rows() -> None:
+    shop, other = documents.channel("test"), documents.channel("other")
+    ingest.Rows(shop, documents.page("page", 3)).update_or_create(other)
+    assert _whole(other.pk) == _whole(shop.pk)
+
+
+def _whole(channel: int) -> list[tuple[object, ...]]:
+    return [
+        (order.external_id, order.total, order.content_hash, order.search)
+        + tuple(getattr(order, name).count() for name in ("references", "items", "payments", "shipments", "events"))
+        for order in Order.objects.filter(channel=channel).order_by("external_id")
+    ]
+
+
+def test_a_claim_of_many_jobs_and_their_end_are_one_statement_each() -> None:
+    connection = ledger_bench.idle_connection()
+    ledger_bench.line_up(connection, work.LARGEST_CLAIM)
+    with statements() as seen:
+        jobs = ledger.claim(connection, work.LARGEST_CLAIM, parallel=4)
+        ledger.finish_all(jobs)
+    assert len(jobs) == work.LARGEST_CLAIM
+    assert len(seen) == 2
+    assert not Job.objects.exclude(state=Job.State.DONE).exists()
+
+
+def test_every_name_is_a_module_that_runs() -> None:
+    for name in bench.NAMES:
+        module = __import__(f"monitoring.bench.{name}", fromlist=["run"])
+        assert callable(module.run)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(CommandError, match="There are: ingest, ledger"):
+        call_command("bench", "speed", stdout=StringIO())
+
+
+def test_an_aim_is_met_or_not() -> None:
+    report = Report()
+    report.add("more", "9", "1", 9.0, at_least=8)
+    report.add("less", "2", "1", 2.0, at_most=1.1)
+    lines = json.loads(json.dumps(report.as_json()))["lines"]
+    assert [(line["aim"], line["met"]) for line in lines] == [(">= 8", True), ("<= 1.1", False)]
+
+
+def test_contestants_take_turns_and_the_first_does_not_count() -> None:
+    turns: list[str] = []
+    medians = measure.alternate({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, runs=2)
+    assert turns == ["a", "b"] * 3
+    assert set(medians) == {"a", "b"}
