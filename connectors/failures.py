@@ -82,6 +82,11 @@ class NotYet(Failure):
         super().__init__(Category.TRANSIENT, message, retry_at=retry_at)
 
 
+def unexpected(error: Exception, category: Category = Category.BUG, *, uncertain: bool = False) -> Failure:
+    """Whatever escaped where only `Failure` may: said where a person looks. The caller logs its traceback."""
+    return Failure(category, f"{type(error).__name__}: {error}"[:500], uncertain=uncertain)
+
+
 class LeaseLost(Exception):  # noqa: N818
     """Another worker has taken this job over: stop, and write nothing."""
 

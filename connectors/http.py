@@ -210,12 +210,18 @@ class Client:
             raise Failure(Category.AUTH, "This connection has not been signed in yet.")
         token = tokens.current()
         try:
-            return self._once(call, auth(token))
+            return self._once(call, self._signed(auth, token))
         except Failure as failure:
             # A 401 is not an outcome but a request for a newer token: once.
             if failure.status != 401:
                 raise
-        return self._once(call, auth(tokens.renew(token)))
+        return self._once(call, self._signed(auth, tokens.renew(token)))
+
+    def _signed(self, auth: Callable[[str], Mapping[str, str]], token: str) -> Mapping[str, str]:
+        """The token's headers; one that was renewed meanwhile is as secret as the one this client began with."""
+        if token not in self.around.secrets:
+            self.around.secrets = (*self.around.secrets, token)
+        return auth(token)
 
     def _once(self, call: "_Call", extra: Mapping[str, str] | None = None) -> Answer:
         # The lease last: waiting for a permit takes time, too.

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from connectors import planning, registry
 from connectors.contract import Change, SaleState
-from connectors.failures import Category, Failure, Refusal
+from connectors.failures import Category, Failure, Refusal, unexpected
 from connectors.models import Connection, InboxEntry
 from connectors.reading import parse_json
 from orders.documents import OrderDocument, storable
@@ -136,7 +136,7 @@ def interpret(kind: str, body: bytes, settings: dict[str, object]) -> OrderDocum
 def bug(error: Exception, what: str) -> Failure:
     """Whatever escapes is a bug of ours: logged with its traceback, and said where a person looks."""
     log.error("%s failed", what, exc_info=error)
-    return Failure(Category.BUG, f"{type(error).__name__}: {error}"[:500])
+    return unexpected(error)
 
 
 def reject(entry: InboxEntry, failure: Failure) -> None:

@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection as database
-from django.db import transaction
 from django.db.models import Case, Count, Exists, F, Min, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
@@ -65,36 +64,34 @@ def ask(steps: Sequence[Step], now: datetime | None = None) -> None:
     One statement, inside the caller's transaction: a change and the work it calls for commit together.
     """
     now = now or timezone.now()
-    jobs = {
-        (step.connection_id, step.operation, step.key): Job(
-            connection_id=step.connection_id,
-            operation=step.operation,
-            key=step.key,
-            order_id=step.order_id,
-            priority=step.priority,
-            input=step.input,
-            due_at=step.due_at or now,
-            asked_at=now,
-        )
-        for step in steps
-    }
-    if not jobs:
+    unique = {(step.connection_id, step.operation, step.key): step for step in steps}
+    if not unique:
         return
-    table = Job._meta.db_table
-    ordered = [jobs[key] for key in sorted(jobs)]
-    columns = (
-        "connection_id", "operation", "key", "order_id", "priority", "input", "due_at", "asked_at", "state",
-        "created_at", "attempts", "absences", "uncertain", "lease", "category", "code", "error",
+    # In one order everywhere, so that two changes wait for each other instead of blocking.
+    ordered = [unique[key] for key in sorted(unique)]
+    with database.cursor() as cursor:
+        cursor.execute(_asking(len(ordered)), [value for step in ordered for value in _row(step, now)])
+    hints.give(step.connection_id for step in ordered if (step.due_at or now) <= now)
+
+
+COLUMNS = (
+    "connection_id", "operation", "key", "order_id", "priority", "input", "due_at", "asked_at", "state",
+    "created_at", "attempts", "absences", "uncertain", "lease", "category", "code", "error",
+)  # fmt: skip
+
+
+def _row(step: Step, now: datetime) -> tuple[Any, ...]:
+    return (
+        step.connection_id, step.operation, step.key, step.order_id, step.priority, json.dumps(step.input),
+        step.due_at or now, now, Job.State.READY.value, now, 0, 0, False, "", "", "", "",
     )  # fmt: skip
-    rows: list[Any] = []
-    for job in ordered:
-        rows += [
-            job.connection_id, job.operation, job.key, job.order_id, job.priority, json.dumps(job.input), job.due_at,
-            now, Job.State.READY.value, now, 0, 0, False, "", "", "", "",
-        ]  # fmt: skip
-    values = ", ".join([f"({', '.join(['%s'] * len(columns))})"] * len(ordered))
-    statement = f"""
-        INSERT INTO {table} ({", ".join(columns)}) VALUES {values}
+
+
+def _asking(rows: int) -> str:
+    table = Job._meta.db_table
+    values = ", ".join([f"({', '.join(['%s'] * len(COLUMNS))})"] * rows)
+    return f"""
+        INSERT INTO {table} ({", ".join(COLUMNS)}) VALUES {values}
         ON CONFLICT (connection_id, operation, key) DO UPDATE SET
             asked_at = excluded.asked_at,
             input = excluded.input,
@@ -105,9 +102,6 @@ def ask(steps: Sequence[Step], now: datetime | None = None) -> None:
             due_at = CASE WHEN {table}.state IN {RESTING} THEN excluded.due_at ELSE {table}.due_at END
         WHERE {table}.state NOT IN ('refused', 'closed') OR {table}.operation IN ('fetch', 'read_erp')
     """  # noqa: S608 - names of our own columns; every value is a parameter
-    with database.cursor() as cursor:
-        cursor.execute(statement, rows)
-    hints.give(job.connection_id for job in ordered if job.due_at <= now)
 
 
 # --- Claim -----------------------------------------------------------------------------------------------------
@@ -200,14 +194,14 @@ def finish_all(jobs: Iterable[Job], *, again_at: datetime | None = None) -> int:
     if again_at is not None:
         due_at = Case(When(asked_at__gt=F("claimed_at"), then=Value(now)), default=Value(again_at))
         return held.update(state=Job.State.READY, due_at=due_at, attempts=0, finished_at=now, **cleared)
-    asked_meanwhile = held.filter(asked_at__gt=F("claimed_at"))
-    again = asked_meanwhile.update(state=Job.State.READY, due_at=now, attempts=0, **cleared) if _any_asked(jobs) else 0
-    return again + held.update(state=Job.State.DONE, finished_at=now, **cleared)
 
+    # Only reads may be asked for again while they run.
+    def asked_again(then: Any) -> When:
+        return When(asked_at__gt=F("claimed_at"), operation__in=REPEATABLE, then=Value(then))
 
-def _any_asked(jobs: list[Job]) -> bool:
-    """Only reads may be asked for again; for the others the extra statement is saved."""
-    return any(job.operation in REPEATABLE for job in jobs)
+    state = Case(asked_again(Job.State.READY), default=Value(Job.State.DONE))
+    attempts = Case(asked_again(0), default=F("attempts"))
+    return held.update(state=state, due_at=now, attempts=attempts, finished_at=now, **cleared)
 
 
 # Operations that follow a document and so run whenever it changes.
@@ -356,11 +350,3 @@ def busy(connection_id: int) -> bool:
 
 def _running(jobs: QuerySet[Job], now: datetime) -> QuerySet[Job]:
     return jobs.filter(state=Job.State.RUNNING, lease_until__gt=now)
-
-
-@transaction.atomic
-def wake(connection_id: int, keys: Sequence[str]) -> int:
-    """Jobs that wait for something which has just happened are due now (a `NotYet` whose reason may be gone)."""
-    return Job.objects.filter(
-        connection_id=connection_id, key__in=keys, state=Job.State.READY, due_at__gt=timezone.now()
-    ).update(due_at=timezone.now())

@@ -70,10 +70,6 @@ class Connection(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def hub_key_prefix(self) -> str:
-        return f"entreposto:{self.channel_id}:"
-
 
 class Credential(models.Model):
     """The connection's secrets, sealed. Only `connectors.tokens` and the set-up pages touch it."""

@@ -218,10 +218,19 @@ def cancel_erp(desk: Desk, job: Job) -> None:
 
 
 def change_erp(desk: Desk, job: Job) -> None:
-    """Part of the sale was cancelled after it had gone to the ERP. No ERP here can be told of that: a person is."""
+    """The sale and the ERP's order have gone apart: part of it was cancelled at the channel after it had gone to the
+    ERP, or all of it in the ERP by hand. The hub mends neither: a person is told."""
     order = _order(job)
-    live = Link.objects.filter(order=order, connection=desk.connection, cancelled=False).exists()
-    if not live or order.status == OrderStatus.CANCELLED:
+    link = Link.objects.filter(order=order, connection=desk.connection).first()
+    if link is None or order.status == OrderStatus.CANCELLED:
+        return _finish(job)
+    if link.cancelled and job.key.startswith("cancelled:"):
+        raise Refusal(
+            "The order was cancelled in the ERP, but the sale is not cancelled at the channel. Cancel it there, or "
+            "enter it in the ERP again; then mark this as handled.",
+            code="cancelled_in_erp",
+        )
+    if link.cancelled:
         return _finish(job)
     lines = order.items.filter(cancelled__gt=0).order_by("pk")[:LINES_TOLD]
     gone = ", ".join(f"{item.cancelled.normalize():f} × {item.sku or item.title}" for item in lines)
@@ -265,7 +274,8 @@ def _answered(desk: Desk, job: Job, subject: Invoice | Shipment, receipt: Receip
     answer = Answer.NOT_NEEDED if receipt.outcome is Outcome.NOT_NEEDED else Answer.ACCEPTED
     with transaction.atomic():
         doors.record_answer(subject, answer, receipt.message)
-        planning.tell_channel(subject.order)
+        if isinstance(subject, Shipment) and subject.delivered_at:
+            planning.tell_channel(subject.order)
         _finish(job)
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from connectors import ledger
@@ -59,6 +58,7 @@ def after_ingest(connection: Connection, results: Sequence[Ingested]) -> None:
     known_orders = [result.order for result in changed if not result.created]
     steps += cancel_steps(known_orders) + change_steps(known_orders)
     ledger.ask(steps)
+    settle_moot(known_orders)
     if known_orders:
         # What waited for the channel may go now that the channel has moved.
         Job.objects.filter(
@@ -90,6 +90,16 @@ def cancel_steps(orders: Sequence[Order]) -> list[Step]:
     return [Step(link.connection_id, "cancel_erp", f"order:{link.order_id}", link.order_id, 45) for link in links]
 
 
+def settle_moot(orders: Sequence[Order]) -> None:
+    """What a person was asked to mend for the ERP needs nobody any more: the sale is cancelled. What may have been
+    written there is still looked up."""
+    cancelled = [order.pk for order in orders if order.status == OrderStatus.CANCELLED]
+    if cancelled:
+        Job.objects.filter(
+            order__in=cancelled, operation__in=("export", "change_erp"), state=Job.State.REFUSED, uncertain=False
+        ).update(state=Job.State.DONE, finished_at=timezone.now())
+
+
 def change_steps(orders: Sequence[Order], since: datetime | None = None) -> list[Step]:
     """Lines cancelled after the order went to its ERP (or since a time): the ERP's order has too much."""
     exported = [order.pk for order in orders if order.exported_at and order.status != OrderStatus.CANCELLED]
@@ -113,13 +123,16 @@ def tell_channel(order: Order) -> None:
     if connection is None or order.logistics == Logistics.FULFILLED:
         return
     invoices = Invoice.objects.filter(order=order, answer="", cancelled=False, problem="")
-    parcels = Shipment.objects.filter(order=order, source=Source.ERP)
-    told = parcels.filter(delivered_at__isnull=False).exclude(answer="")
+    parcels = list(Shipment.objects.filter(order=order, source=Source.ERP))
+    unsent = [parcel for parcel in parcels if not parcel.answer]
+    arrived = [parcel for parcel in parcels if parcel.answer and parcel.delivered_at]
     steps = [
         *_telling(connection, order, Capability.SEND_INVOICE, "invoice", invoices),
-        *_telling(connection, order, Capability.SEND_DISPATCH, "shipment", parcels.filter(answer="")),
-        *_telling(connection, order, Capability.SEND_DELIVERY, "shipment", told),
+        *_telling(connection, order, Capability.SEND_DISPATCH, "shipment", unsent),
+        *_telling(connection, order, Capability.SEND_DELIVERY, "shipment", arrived),
     ]
+    if not steps:
+        return
     have = set(
         Job.objects.filter(connection=connection, order=order, operation__in=TELLING).values_list("operation", "key")
     )
@@ -127,7 +140,7 @@ def tell_channel(order: Order) -> None:
 
 
 def _telling(
-    connection: Connection, order: Order, capability: Capability, noun: str, rows: QuerySet[Any]
+    connection: Connection, order: Order, capability: Capability, noun: str, rows: Iterable[Model]
 ) -> list[Step]:
     if capability not in service(connection.kind).capabilities:
         return []

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connectors import arrivals, health, ledger
 from connectors.contract import Page
-from connectors.failures import Category, Failure, LeaseLost
+from connectors.failures import Category, Failure, LeaseLost, unexpected
 from connectors.models import Connection
 from connectors.work import Desk
 
@@ -61,10 +61,10 @@ def poll(connection_id: int, stopping: Callable[[], bool]) -> int:
         log.warning("lost the poll of connection %s; another worker has it", connection.pk)
         return new
     except Failure as failure:
-        outcome = _went_wrong(connection, failure, pause)
+        outcome = _went_wrong(connection, desk, failure, pause)
     except Exception as error:  # noqa: BLE001 - a poll that dies silently is the worst failure of all
         log.exception("poll of connection %s failed", connection.pk)
-        outcome = _went_wrong(connection, Failure(Category.BUG, f"{type(error).__name__}: {error}"[:500]), pause)
+        outcome = _went_wrong(connection, desk, unexpected(error), pause)
     finally:
         if desk is not None:
             desk.close()
@@ -106,8 +106,9 @@ def _went_well(connection: Connection, found: int, new: int, more: bool, pause: 
     }
 
 
-def _went_wrong(connection: Connection, failure: Failure, pause: timedelta) -> dict[str, Any]:
-    health.went_wrong(connection, failure)
+def _went_wrong(connection: Connection, desk: Desk | None, failure: Failure, pause: timedelta) -> dict[str, Any]:
+    if desk is not None:
+        desk.went_wrong(failure)
     now = timezone.now()
     wait = failure.retry_at or now + min(ledger.wait(connection.poll_failures + 1), max(pause, ledger.FIRST_WAIT))
     throttled = failure.category is Category.RATE_LIMITED

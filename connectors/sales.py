@@ -10,7 +10,8 @@ from connectors.contract import SaleState
 from connectors.failures import Failure, Refusal
 from connectors.models import Connection, InboxEntry, Link
 from orders import doors
-from orders.models import Order
+from orders.documents import DispatchDocument, InvoiceDocument
+from orders.models import Invoice, Order, Shipment
 from orders.vocabulary import Source
 
 
@@ -47,16 +48,39 @@ def apply(connection: Connection, state: SaleState) -> Link | None:
         return None
     order = link.order
     _refresh(link, state)
-    for invoice in state.invoices:
+    invoices, dispatches = _news(order, state)
+    for invoice in invoices:
         try:
             doors.record_invoice(order, invoice, source=Source.ERP, seller_tax_ids=connection.seller.tax_ids)
         except doors.InvoiceRefused:
             # Kept on the order with its reason; a person decides.
             continue
-    for dispatch in state.dispatches:
+    for dispatch in dispatches:
         doors.record_dispatch(order, dispatch, source=Source.ERP)
-    planning.tell_channel(order)
+    if invoices or dispatches:
+        planning.tell_channel(order)
     return link
+
+
+def _news(order: Order, state: SaleState) -> tuple[list[InvoiceDocument], list[DispatchDocument]]:
+    """What the ERP says that the order does not know yet: an ERP is read many times, and mostly repeats itself."""
+    if not state.invoices and not state.dispatches:
+        return [], []
+    invoices = {invoice.key: invoice for invoice in Invoice.objects.filter(order=order)}
+    parcels = {parcel.external_id: parcel for parcel in Shipment.objects.filter(order=order, source=Source.ERP)}
+    return (
+        [one for one in state.invoices if not _known_invoice(invoices.get(one.key), one)],
+        [one for one in state.dispatches if not _known_parcel(parcels.get(one.external_id), one)],
+    )
+
+
+def _known_invoice(row: Invoice | None, said: InvoiceDocument) -> bool:
+    return row is not None and row.cancelled == said.cancelled and bool(row.sealed_xml) >= bool(said.xml)
+
+
+def _known_parcel(row: Shipment | None, said: DispatchDocument) -> bool:
+    names = ("carrier", "service", "tracking_code", "tracking_url", "shipped_at", "delivered_at")
+    return row is not None and all(getattr(row, name) == getattr(said, name) for name in names)
 
 
 def _link_of(connection: Connection, state: SaleState) -> Link | None:
@@ -102,12 +126,11 @@ def attach(
 ) -> tuple[Link, bool]:
     """Ties the order to the ERP's. The first tie wins; (link, whether it is this one and new)."""
     try:
-        with transaction.atomic():
-            link, made = Link.objects.get_or_create(
-                order=order,
-                connection=connection,
-                defaults={"external_id": external_id, "number": number, "total": total, "adopted": adopted},
-            )
+        link, made = Link.objects.get_or_create(
+            order=order,
+            connection=connection,
+            defaults={"external_id": external_id, "number": number, "total": total, "adopted": adopted},
+        )
     except IntegrityError:
         raise Refusal(
             f"The ERP's order {number or external_id} already belongs to another order of this hub.",
@@ -134,6 +157,7 @@ def _refresh(link: Link, state: SaleState) -> None:
         news["total"] = state.total
     if state.cancelled and not link.cancelled:
         doors.append(link.order, "erp_cancelled", Source.ERP, {"number": link.number or link.external_id})
+        ledger.ask([ledger.Step(link.connection_id, "change_erp", f"cancelled:{link.pk}", link.order_id, 45)])
     for name, value in news.items():
         setattr(link, name, value)
     link.save(update_fields=list(news))

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from connectors import arrivals, health, hints, ledger, operations, planning, polling, work
 from connectors.contract import Role
-from connectors.failures import Category, Failure
+from connectors.failures import Category, Failure, unexpected
 from connectors.models import Connection, Credential, Exchange, InboxEntry
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _renew(connection: Connection) -> None:
         raise
     except Exception as error:
         log.exception("token of connection %s", connection.pk)
-        health.went_wrong(connection, Failure(Category.TRANSIENT, f"{type(error).__name__}: {error}"[:500]))
+        health.went_wrong(connection, unexpected(error, Category.TRANSIENT))
 
 
 @shared_task(name="connectors.prune")

@@ -61,9 +61,11 @@ class ConnectionTokens:
             self.secrets = row.open()
             # A sibling may have renewed it while this one waited for the lock.
             if self.secrets.get("access_token") == stale or _stale(self.secrets):
-                self.secrets = self.refresh(self.secrets)
-                row.sealed, row.expires_at = vault.seal(dict(self.secrets)), expiry(self.secrets)
+                renewed = self.refresh(self.secrets)
+                row.sealed, row.expires_at = vault.seal(dict(renewed)), expiry(renewed)
                 row.save(update_fields=["sealed", "expires_at", "changed_at"])
+                # As it is stored, so that it can be compared with what is.
+                self.secrets = row.open()
         return str(self.secrets["access_token"])
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from connectors import health, hints, ledger, registry, tokens
 from connectors.budget import Purse
 from connectors.contract import Account, Role, Service
-from connectors.failures import Category, Failure, LeaseLost
+from connectors.failures import Category, Failure, LeaseLost, unexpected
 from connectors.http import Client, Exchange, Surroundings
 from connectors.models import Connection, Job
 from connectors.models import Exchange as ExchangeRow
@@ -115,6 +115,12 @@ class Desk:
             if ledger.finish_all(jobs) < len(jobs):
                 log.warning("lost the lease of finished jobs; another worker has them")
 
+    def went_wrong(self, failure: Failure) -> None:
+        """A refused sign-in that has been replaced meanwhile says nothing of the new one."""
+        replaced = failure.category is Category.AUTH and tokens.secrets_of(self.connection) != self.tokens.secrets
+        if not replaced:
+            health.went_wrong(self.connection, failure)
+
     def close(self) -> None:
         self.settle()
         self.purse.close()
@@ -205,7 +211,7 @@ def _opened(connection: Connection, on_refused: Callable[[Job, Failure], None], 
     except Exception as error:
         log.exception("connection %s cannot be opened", connection.pk)
         ledger.give_back(jobs[0].lease)
-        health.went_wrong(connection, Failure(Category.TRANSIENT, f"{type(error).__name__}: {error}"[:500]))
+        health.went_wrong(connection, unexpected(error, Category.TRANSIENT))
         return None
 
 
@@ -241,7 +247,7 @@ def _run(desk: Desk, job: Job, operations: Mapping[str, Operation]) -> bool:
         raise
     except Exception as error:  # noqa: BLE001 - whatever escapes is a bug of ours, and the job must say so
         log.exception("job %s failed", job.pk)
-        return _failed(desk, job, Failure(Category.BUG, f"{type(error).__name__}: {error}"[:500], uncertain=True))
+        return _failed(desk, job, unexpected(error, uncertain=True))
     else:
         health.went_well(desk.connection)
         return True
@@ -255,7 +261,9 @@ def _failed(desk: Desk, job: Job, failure: Failure) -> bool:
     state = ledger.fail(job, failure, settle=desk.service.settle_seconds)
     if state == Job.State.REFUSED:
         desk.on_refused(job, failure)
-    health.went_wrong(desk.connection, failure)
+    desk.went_wrong(failure)
+    if failure.category is Category.AUTH:
+        return False
     if failure.category is Category.RATE_LIMITED and failure.retry_at:
         Job.objects.filter(
             connection=desk.connection, state__in=ledger.OPEN, due_at__lt=min(failure.retry_at, _soon())

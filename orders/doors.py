@@ -187,7 +187,7 @@ def invoice_document(invoice: Invoice) -> InvoiceDocument:
 # --- Parcels
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_dispatch(
     order: Order, document: DispatchDocument, source: Source = Source.ERP, now: datetime | None = None
 ) -> Shipment:
@@ -215,7 +215,7 @@ def _parcel(document: DispatchDocument) -> dict[str, Any]:
     }
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_tracking(
     shipment: Shipment,
     events: Iterable[TrackingEventDocument],
@@ -260,7 +260,7 @@ def _scan(shipment: Shipment, document: TrackingEventDocument) -> TrackingEvent:
 # --- What others said and did
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_answer(
     subject: Invoice | Shipment, answer: Answer, text: str = "", now: datetime | None = None
 ) -> OrderEvent | None:
@@ -288,7 +288,7 @@ def _about(subject: Invoice | Shipment, text: str) -> dict[str, Any]:
     return {"what": kind, "number": str(subject), "message": text}
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def mark_exported(order: Order, number: str, erp_label: str, now: datetime | None = None) -> bool:
     """The ERP has the order, under this number. False if that was known."""
     now = now or timezone.now()
@@ -301,7 +301,7 @@ def mark_exported(order: Order, number: str, erp_label: str, now: datetime | Non
     return True
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def hold(order: Order, actor: str, now: datetime | None = None) -> bool:
     """A person stops the order from going on. False if one had."""
     _lock(order)
@@ -314,7 +314,7 @@ def hold(order: Order, actor: str, now: datetime | None = None) -> bool:
     return True
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def release(order: Order, holds: Sequence[str], actor: str, now: datetime | None = None) -> list[str]:
     """A person overrules these reasons to wait, for good. Returns those that were active."""
     _lock(order)

@@ -16,8 +16,6 @@ CHANNELS = ("mercado_livre", "amazon")
 ERP = "bling"
 # The parts of the world that the hub does not move: a carrier fetches what is packed.
 CARRIERS = {"amazon": {"collect_after": 1.0}}
-# Ports of the embedded hub's simulators: fixed, so that a second start finds its connections again.
-FIRST_PORT = 8101
 
 
 @dataclass
@@ -32,16 +30,14 @@ class World:
             server.stop()
 
 
-def start(
-    kinds: tuple[str, ...] = (*CHANNELS, ERP), *, fixed_ports: bool = False, options: Mapping[str, Any] | None = None
-) -> World:
+def start(kinds: tuple[str, ...] = (*CHANNELS, ERP), *, options: Mapping[str, Any] | None = None) -> World:
     """Starts the simulators of these services. `options[kind]` go to the simulator's constructor."""
     servers = {}
-    for place, kind in enumerate(kinds):
+    for kind in kinds:
         simulator: Simulator = registry.load(registry.service(kind).simulator)(
             **{**CARRIERS.get(kind, {}), **(options or {}).get(kind, {})}
         )
-        servers[kind] = SimulatorServer(simulator, FIRST_PORT + place if fixed_ports else 0).start()
+        servers[kind] = SimulatorServer(simulator).start()
     return World(servers)
 
 
@@ -62,6 +58,19 @@ def connect(world: World, seller: Seller, *, pushes_to: str = "", **settings: An
         label = service.label if service.role is Role.ERP else f"{service.label} {seller.name}"
         connection = actions.connect(seller, kind, label, chosen, simulator.account_credentials())
         connections[kind] = connection
-        if pushes_to and hasattr(simulator, "push_url"):
-            simulator.push_url = f"{pushes_to}/push/{kind}/{connection.push_key}/"
+        _push(simulator, connection, pushes_to)
     return connections
+
+
+def reconnect(world: World, seller: Seller, *, pushes_to: str = "") -> None:
+    """The same simulated services at new addresses: what an earlier start connected finds them again."""
+    for connection in Connection.objects.filter(seller=seller, kind__in=world.servers):
+        server = world.servers[connection.kind]
+        connection.settings["hosts"] = dict.fromkeys(registry.service(connection.kind).hosts, server.url)
+        connection.save(update_fields=["settings"])
+        _push(server.simulator, connection, pushes_to)
+
+
+def _push(simulator: Any, connection: Connection, pushes_to: str) -> None:
+    if pushes_to and hasattr(simulator, "push_url"):
+        simulator.push_url = f"{pushes_to}/push/{connection.kind}/{connection.push_key}/"

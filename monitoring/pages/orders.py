@@ -38,7 +38,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     rows = filtered(mine(Order.objects.all(), request), request.GET, seller_ids(request))
     number = min(max(_integer(request.GET.get("page")), 1), LAST_PAGE)
     start = (number - 1) * PER_PAGE
-    found = list(for_list(rows)[start : start + PER_PAGE + 1])
+    found = _slice(rows, start, PER_PAGE + 1)
     counted = _count(rows, start, len(found))
     return show(
         request,
@@ -55,6 +55,15 @@ def orders(request: HttpRequest) -> HttpResponse:
         chosen=request.GET,
         filtered=any(value for name, value in request.GET.items() if name not in ("page", "sort")),
     )
+
+
+def _slice(rows: QuerySet[Order], start: int, length: int) -> list[Order]:
+    """The ids first where some are skipped: the database need not put together whole rows to throw them away."""
+    if not start:
+        return list(for_list(rows)[:length])
+    ids = list(rows.values_list("pk", flat=True)[start : start + length])
+    found = {order.pk: order for order in for_list(Order.objects.filter(pk__in=ids))}
+    return [found[pk] for pk in ids if pk in found]
 
 
 def for_list(rows: QuerySet[Order]) -> QuerySet[Order]:

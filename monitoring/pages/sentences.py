@@ -20,13 +20,14 @@ TEMPLATES = (
         "Cancelled at the channel after the order went to the ERP: %(what)s. Correct the order there, then mark this "
         "as handled."
     ),
+    gettext_noop(
+        "The order was cancelled in the ERP, but the sale is not cancelled at the channel. Cancel it there, or enter it"
+        " in the ERP again; then mark this as handled."
+    ),
     gettext_noop("Every line of this sale is cancelled: there is nothing to write into the ERP."),
     gettext_noop(
         "The ERP may have this order already, and it cannot be searched by the hub. Look for it there; if it is "
         "there, mark this as handled."
-    ),
-    gettext_noop(
-        "The ERP has several orders under this sale's number: %(numbers)s. Cancel all but one there, then try again."
     ),
     gettext_noop(
         "This ERP cannot be told of a cancellation. Cancel the order there by hand, then mark this as handled."

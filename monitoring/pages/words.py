@@ -43,6 +43,7 @@ OPERATIONS = {
     "fetch": gettext_lazy("Read the order from the channel"),
     "export": gettext_lazy("Create the order in the ERP"),
     "cancel_erp": gettext_lazy("Cancel the order in the ERP"),
+    "change_erp": gettext_lazy("Correct the order in the ERP"),
     "read_erp": gettext_lazy("Read the order from the ERP"),
     "send_invoice": gettext_lazy("Send the invoice to the channel"),
     "send_dispatch": gettext_lazy("Tell the channel that it was shipped"),
@@ -54,7 +55,7 @@ OPERATIONS = {
 # Those a person may let rest one by one, by the connection's role.
 FLOWS = {
     "channel": ("poll", "send_invoice", "send_dispatch", "send_delivery"),
-    "erp": ("poll", "export", "cancel_erp"),
+    "erp": ("poll", "export", "change_erp", "cancel_erp"),
 }
 
 CATEGORIES = {

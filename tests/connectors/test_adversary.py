@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -18,22 +19,25 @@ from connectors import (
     actions,
     deadline,
     health,
-    hints,
     intake,
     ledger,
     operations,
     planning,
     polling,
     redaction,
+    registry,
+    sales,
     tasks,
     work,
-)  # fmt: skip
+)
 from connectors.contract import Announcement, Capability, ErpOrder, Page, Reference
 from connectors.failures import Category, Failure, LeaseLost, NotYet
+from connectors.http import Client, Surroundings
 from connectors.models import Connection, Exchange, InboxEntry, Job, Link
 from connectors.simulation.server import Fault
 from hub.models import Seller
 from orders.documents import OrderDocument
+from orders.ingest import ingest
 from orders.models import Order, OrderEvent
 from tests.support import toy as toys_module
 from tests.support.toy import ErpAdapter, ShopAdapter, Toys, toys
@@ -94,7 +98,7 @@ def test_a_lost_answer_is_asked_for_less_and_less_often(toy: Toys) -> None:
     Job.objects.update(attempts=8)
     job = ledger.claim(toy.books, 1)[0]
     now = timezone.now()
-    with patch.object(ledger.random, "uniform", lambda low, high: high):
+    with patch("connectors.ledger.random.uniform", lambda low, high: high):
         ledger.fail(job, Failure(Category.TRANSIENT, "cut off", uncertain=True), settle=5, now=now)
     job.refresh_from_db()
     assert job.state == Job.State.UNKNOWN and job.due_at - now > timedelta(minutes=5)
@@ -103,7 +107,7 @@ def test_a_lost_answer_is_asked_for_less_and_less_often(toy: Toys) -> None:
 def test_an_answer_we_cannot_store_ends_with_a_person(toy: Toys) -> None:
     toy.shop.place("1")
     toy.poll()
-    with patch.object(operations.sales, "attach", side_effect=ValueError("too long for its column")):
+    with patch.object(sales, "attach", side_effect=ValueError("too long for its column")):
         settle(toy, 8)
     job = export_job()
     assert job.state == Job.State.REFUSED and job.uncertain and len(toy.erp.orders) == 1
@@ -146,7 +150,7 @@ def test_the_rest_of_a_lost_claim_is_given_back(toy: Toys) -> None:
     jobs = ledger.claim(toy.books, 3)
     Job.objects.filter(pk=jobs[0].pk).update(lease="another")
     desk = work.Desk(toy.books)
-    with patch.dict(operations.OPERATIONS, {"export": _lost}):  # type: ignore[arg-type]
+    with patch.dict(operations.OPERATIONS, {"export": _lost}):
         work._run_all(desk, jobs, operations.OPERATIONS, lambda: False)
     assert Job.objects.filter(state=Job.State.READY).count() == 2
 
@@ -392,6 +396,52 @@ def test_an_order_cancelled_by_hand_in_the_erp_is_told(toy: Toys) -> None:
     assert OrderEvent.objects.filter(code="erp_cancelled").count() == 1
     settle(toy)
     assert len(toy.erp.orders) == 1, "what a person cancelled there is not sent again"
+    job = Job.objects.get(operation="change_erp")
+    assert job.state == Job.State.REFUSED and job.code == "cancelled_in_erp"
+    toy.shop.place("1", status="cancelled", version=2)
+    toy.poll()
+    job.refresh_from_db()
+    assert job.state == Job.State.DONE, "now both sides agree"
+
+
+def test_a_refused_export_of_a_cancelled_sale_asks_for_nobody(toy: Toys) -> None:
+    toy.shop.place("1", sku="GONE")
+    toy.poll()
+    toy.drain()
+    assert export_job().state == Job.State.REFUSED
+    toy.shop.place("1", sku="GONE", status="cancelled", version=2)
+    toy.poll()
+    assert export_job().state == Job.State.DONE and not toy.erp.orders
+
+
+def test_a_late_refusal_of_the_old_key_does_not_stop_the_new_one(toy: Toys) -> None:
+    toy.shop.place("1")
+    toy.poll()
+
+    def refused(self: ErpAdapter, order: OrderDocument, reference: Reference) -> ErpOrder:
+        actions.store_credentials(toy.books, {"api_key": "a new and good key"})
+        raise Failure(Category.AUTH, "the old key is refused", status=401)
+
+    with patch.object(ErpAdapter, "create", refused):
+        toy.drain(toy.books)
+    assert Connection.objects.get(pk=toy.books.pk).state == Connection.State.ACTIVE
+    settle(toy)
+    assert len(toy.erp.orders) == 1
+
+
+def test_the_database_away_leaves_a_job_to_be_looked_up(toy: Toys) -> None:
+    """The task fails, the lease runs out, what was sent is searched for."""
+    toy.shop.place("1")
+    toy.poll()
+    with (
+        patch.object(sales, "attach", side_effect=OperationalError("gone")),
+        pytest.raises(OperationalError),
+    ):
+        tasks.drain(toy.books.pk)
+    ledger.recover(timezone.now() + ledger.LEASE + timedelta(seconds=1))
+    assert export_job().state == Job.State.UNKNOWN
+    settle(toy)
+    assert len(toy.erp.orders) == 1 and Link.objects.get().adopted
 
 
 # --- Nothing waits unseen ------------------------------------------------------------------------------------------
@@ -445,7 +495,6 @@ def test_news_that_come_while_an_erp_order_is_read_do_not_wait_for_its_next_watc
 def test_a_document_that_cannot_be_written_takes_no_other_with_it(toy: Toys) -> None:
     for number in ("1", "bad", "2"):
         toy.shop.place(number)
-    ingest = intake.ingest
 
     def broken(channel: Any, documents: Any, **options: Any) -> Any:
         if any(document.external_id == "bad" for document in documents):
@@ -472,7 +521,7 @@ def test_an_erp_document_that_cannot_be_applied_is_a_visible_row(toy: Toys) -> N
     link = Link.objects.get()
     toy.erp.orders[link.external_id]["invoices"] = [{"key": KEY}]
     actions.fetch_one(toy.books, link.external_id, "ana")
-    with patch.object(operations.sales, "apply", side_effect=ValueError("odd")):
+    with patch.object(sales, "apply", side_effect=ValueError("odd")):
         toy.drain()
     entry = InboxEntry.objects.get(connection=toy.books)
     assert entry.state == "rejected" and "odd" in entry.error
@@ -531,7 +580,12 @@ def test_a_flow_that_rests_does_not_keep_workers_busy(toy: Toys) -> None:
     toy.poll()
     actions.pause(toy.books, "ana", "export")
     looked = []
-    with patch.object(tasks, "_slice", lambda connection: looked.append(connection.pk) or True):
+
+    def look(connection: Connection) -> bool:
+        looked.append(connection.pk)
+        return True
+
+    with patch.object(tasks, "_slice", look):
         tasks.drain(toy.channel.pk)
     assert looked == [toy.channel.pk, toy.books.pk]
 
@@ -560,7 +614,7 @@ def test_two_beats_do_everything_once(toy: Toys) -> None:
 
 
 def test_a_broker_that_answers_nonsense_costs_nothing(toy: Toys) -> None:
-    with patch.object(hints.current_app, "send_task", side_effect=ValueError("OOM command not allowed")):
+    with patch("connectors.hints.current_app.send_task", side_effect=ValueError("OOM command not allowed")):
         actions.fetch_one(toy.channel, "1", "ana")
     assert Job.objects.filter(operation="fetch").exists()
 
@@ -659,3 +713,38 @@ def test_a_secret_at_the_edge_or_without_a_name_is_masked(text: str) -> None:
 def test_a_person_in_an_address_is_masked() -> None:
     kept = redaction.url("https://erp.example/contacts?search=39053344705&q=a.b@example.com&numeroDocumento=1&page=2")
     assert kept == "https://erp.example/contacts?search=•••&q=•••&numeroDocumento=•••&page=2"
+
+
+SAMPLES = sorted(Path(registry.__file__).parent.glob("channels/*/samples/*.json"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_the_buyer_of_a_recorded_answer_cannot_be_read_in_it(sample: Path) -> None:
+    kind, body = sample.parts[-3], sample.read_bytes()
+    try:
+        order = intake.interpret(kind, body, {})
+    except Failure:
+        pytest.skip("a sample of something that is no whole order")
+    assert isinstance(order, OrderDocument)
+    kept = redaction.body(body, (), registry.service(kind).redact)
+    addresses = [address for address in (order.ship_to, order.bill_to) if address]
+    personal = [order.buyer.name, order.buyer.document, order.buyer.email, order.buyer.phone]
+    personal += [text for address in addresses for text in (address.recipient, address.street, address.phone)]
+    assert not [text for text in personal if len(text) > 3 and f'"{text}"' in kept]
+
+
+def test_a_token_renewed_meanwhile_is_masked_as_well(toy: Toys) -> None:
+    class Renewed:
+        def current(self) -> str:
+            return "a-token-of-this-minute"
+
+        def renew(self, stale: str) -> str:
+            return stale
+
+    around = Surroundings(tokens=Renewed(), allow_private=True, secrets=("the-old-one",))
+    kept: list[str] = []
+    around.record = lambda exchange: kept.append(exchange.request_body)
+    account = work.account_of(toy.channel, toys_module.SHOP, {})
+    client = Client(account, toys_module.SHOP, around, auth=lambda token: {"X-Key": token})
+    client.post("/orders/1/invoice", operation="echo", json={"key": "a-token-of-this-minute"}, accept=(404, 405))
+    assert kept == ['{"key": "•••"}']

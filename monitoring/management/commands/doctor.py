@@ -75,6 +75,25 @@ def database() -> Iterator[Finding]:
     yield Finding(not plan, f"database: {connection.vendor}, migrations", "Run: python manage.py migrate")
 
 
+# Seconds; two machines may be off in opposite directions.
+FURTHEST_APART = 2.0
+
+
+def agreement() -> Iterator[Finding]:
+    """Leases are written by one machine and judged by another: between them lie eight seconds at the most."""
+    if connection.vendor != "postgresql":
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            apart = abs((cursor.fetchone()[0] - timezone.now()).total_seconds())
+    except DatabaseError:
+        # `database` has said so.
+        return
+    text = f"clock: {apart:.1f} s apart from the database's"
+    yield Finding(apart < FURTHEST_APART, text, "Let NTP set the clocks: with other times, jobs are done twice.")
+
+
 def broker() -> Iterator[Finding]:
     if not settings.REDIS_URL:
         yield Finding(settings.EMBEDDED, "broker: in this process", "Set REDIS_URL: several processes need Redis.")
@@ -125,6 +144,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     python,
     configuration,
     database,
+    agreement,
     broker,
     credentials,
     clock,

@@ -78,10 +78,13 @@ def _first_login(seller: Seller) -> str:
 @contextlib.contextmanager
 def _simulators(seller: Seller, port: int) -> Iterator[None]:
     folder = Path(settings.HOME) / "simulators"
-    simulated = world.start(fixed_ports=True, options={world.ERP: BACK_OFFICE})
+    simulated = world.start(options={world.ERP: BACK_OFFICE})
     known = [memory.load(server.simulator, folder / f"{kind}.state") for kind, server in simulated.servers.items()]
-    if not Connection.objects.filter(seller=seller).exists():
-        world.connect(simulated, seller, pushes_to=f"http://127.0.0.1:{port}", poll_seconds=10, calls_per_second=0)
+    here = f"http://127.0.0.1:{port}"
+    if Connection.objects.filter(seller=seller).exists():
+        world.reconnect(simulated, seller, pushes_to=here)
+    else:
+        world.connect(simulated, seller, pushes_to=here, poll_seconds=10, calls_per_second=0)
     stopped = threading.Event()
     shop = threading.Thread(target=_sell, args=(simulated, stopped, not any(known)), daemon=True)
     shop.start()

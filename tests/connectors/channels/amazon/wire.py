@@ -17,30 +17,13 @@ from connectors.http import Client, Exchange, Surroundings
 from connectors.reading import parse_json
 from connectors.simulation.server import Fault, SimulatorServer
 from orders.documents import InvoiceDocument, OrderDocument
+from tests.support.tokens import Tokens
 
 SAMPLES = Path(__file__).parents[4] / "connectors" / "channels" / "amazon" / "samples"
 KEY = "35261111444777000161550010000012341000012345"
 XML = b'<nfeProc versao="4.00"><NFe><infNFe Id="NFe' + KEY.encode() + b'"/></NFe></nfeProc>'
 INVOICE = InvoiceDocument(key=KEY, xml=XML)
 PARCEL = ShipmentRef("", carrier="Jadlog", service="Expresso", tracking_code="JD0001BR")
-
-
-@dataclass
-class Tokens:
-    """`http.Tokens` without a vault; renews through the adapter as the hub does."""
-
-    token: str
-    adapter: Amazon | None = None
-    renewed: int = 0
-
-    def current(self) -> str:
-        return self.token
-
-    def renew(self, stale: str) -> str:
-        assert self.adapter is not None
-        self.renewed += 1
-        self.token = str(self.adapter.refresh()["access_token"])
-        return self.token
 
 
 @dataclass

@@ -16,6 +16,7 @@ from connectors.http import Client, Exchange, Surroundings
 from connectors.reading import parse_json
 from connectors.simulation.server import Fault, SimulatorServer
 from orders.documents import InvoiceDocument, OrderDocument
+from tests.support.tokens import Tokens
 
 SAMPLES = Path(__file__).parents[4] / "connectors" / "channels" / "mercado_livre" / "samples"
 START = "2026-01-01T00:00:00+00:00"
@@ -36,24 +37,6 @@ def sample(name: str) -> Any:
 
 def document(name: str, settings: Mapping[str, Any] | None = None) -> OrderDocument:
     return order_document(sample(name), settings or {})
-
-
-@dataclass
-class Tokens:
-    """`http.Tokens` without a vault; renews through the adapter as the hub does."""
-
-    token: str
-    adapter: MercadoLivre | None = None
-    renewed: int = 0
-
-    def current(self) -> str:
-        return self.token
-
-    def renew(self, stale: str) -> str:
-        assert self.adapter is not None
-        self.renewed += 1
-        self.token = str(self.adapter.refresh()["access_token"])
-        return self.token
 
 
 @dataclass
