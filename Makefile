@@ -23,7 +23,8 @@ run: $(VENV)/.run
 	@exec $(IN) manage.py run
 
 demo: $(VENV)/.run
-	@exec $(IN) manage.py demo --orders $(N)
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
+		env -u DATABASE_URL -u REDIS_URL HUB_HOME="$$home" $(IN) manage.py demo --orders $(N)
 
 # The order matters: CI reads the closing line of the last pytest.
 test: check

@@ -200,7 +200,7 @@ def finish_all(jobs: Iterable[Job], *, again_at: datetime | None = None) -> int:
         return When(asked_at__gt=F("claimed_at"), operation__in=REPEATABLE, then=Value(then))
 
     state = Case(asked_again(Job.State.READY), default=Value(Job.State.DONE))
-    attempts = Case(asked_again(0), default=F("attempts"))
+    attempts = Case(asked_again(0), default=F("attempts"), output_field=Job._meta.get_field("attempts"))
     return held.update(state=state, due_at=now, attempts=attempts, finished_at=now, **cleared)
 
 
