@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PASSWORD = "a long enough one"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     from tests.support.chromium import browser
 
