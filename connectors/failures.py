@@ -1,9 +1,11 @@
 """Every failure has a category, an owner and a sentence for the person who reads it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 
 from orders.documents import storable
 
@@ -80,6 +82,16 @@ class NotYet(Failure):
 
     def __init__(self, message: str, *, retry_at: datetime) -> None:
         super().__init__(Category.TRANSIENT, message, retry_at=retry_at)
+
+
+# What differs between equal failures: what is quoted, numbers, ids and dates.
+_PARTICULARS = re.compile(r"\"[^\"]*\"|'[^']*'|\b[\w.:/-]*\d[\w.:/-]*")
+
+
+def cause_of(failure: Failure) -> str:
+    """A short key, the same for failures of one cause: category, code, and the message without its particulars."""
+    text = _PARTICULARS.sub("#", f"{failure.path}: {failure.message}").casefold()
+    return sha256(f"{failure.category}\0{failure.code}\0{text}".encode()).hexdigest()[:16]
 
 
 def unexpected(error: Exception, category: Category = Category.BUG, *, uncertain: bool = False) -> Failure:

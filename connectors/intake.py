@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from connectors import planning, registry
 from connectors.contract import Change, SaleState
-from connectors.failures import Category, Failure, Refusal, unexpected
+from connectors.failures import Category, Failure, Refusal, cause_of, unexpected
 from connectors.models import Connection, InboxEntry
 from connectors.reading import parse_json
 from orders.documents import OrderDocument, storable
@@ -104,6 +104,7 @@ def _settle(connection: Connection, results: Sequence[Ingested | Refused], sourc
         read_at=timezone.now(),
         error="",
         error_path="",
+        cause="",
         order=taken[0].order if len(taken) == 1 else None,
     )
 
@@ -144,6 +145,7 @@ def reject(entry: InboxEntry, failure: Failure) -> None:
         state=InboxEntry.State.REJECTED,
         error=failure.message[:2000],
         error_path=failure.path[:255],
+        cause=cause_of(failure),
         attempts=entry.attempts + 1,
     )
 
@@ -163,6 +165,7 @@ def keep(connection: Connection, change: Change, topic: str, *, useful: bool) ->
         "state": state.value,
         "error": "",
         "error_path": "",
+        "cause": "",
         "attempts": 0,
         "received_at": now,
         "read_at": now,

@@ -22,7 +22,7 @@ from django.db.models import Case, Count, Exists, F, Min, OuterRef, Q, QuerySet,
 from django.utils import timezone
 
 from connectors import hints
-from connectors.failures import Category, Failure, LeaseLost, NotYet
+from connectors.failures import Category, Failure, LeaseLost, NotYet, cause_of
 from connectors.models import Connection, Job
 
 # A dead worker's jobs come back after this; longer than any one call (`http.TOTAL_SECONDS`) with margin.
@@ -36,6 +36,7 @@ LAST_TRY = 440
 LAST_TRY_OF_BUGS = 4
 # A job that keeps killing its worker ends like any other.
 LAST_LOST = 8
+DEADLY = Failure(Category.BUG, "The worker died each time it ran this.", code="lost")
 # A doubt is settled before anything new is begun; the look-up is also the mildest probe of a service in trouble.
 DOUBT_FIRST = 60
 OPEN = (Job.State.READY, Job.State.UNKNOWN)
@@ -76,14 +77,14 @@ def ask(steps: Sequence[Step], now: datetime | None = None) -> None:
 
 COLUMNS = (
     "connection_id", "operation", "key", "order_id", "priority", "input", "due_at", "asked_at", "state",
-    "created_at", "attempts", "absences", "uncertain", "lease", "category", "code", "error",
+    "created_at", "attempts", "absences", "uncertain", "lease", "category", "code", "error", "cause",
 )  # fmt: skip
 
 
 def _row(step: Step, now: datetime) -> tuple[Any, ...]:
     return (
         step.connection_id, step.operation, step.key, step.order_id, step.priority, json.dumps(step.input),
-        step.due_at or now, now, Job.State.READY.value, now, 0, 0, False, "", "", "", "",
+        step.due_at or now, now, Job.State.READY.value, now, 0, 0, False, "", "", "", "", "",
     )  # fmt: skip
 
 
@@ -188,7 +189,7 @@ def finish_all(jobs: Iterable[Job], *, again_at: datetime | None = None) -> int:
     now = timezone.now()
     held = Job.objects.filter(pk__in=[job.pk for job in jobs], lease=jobs[0].lease, state=Job.State.RUNNING)
     cleared = {
-        "lease": "", "lease_until": None, "category": "", "code": "", "error": "", "failed_since": None,
+        "lease": "", "lease_until": None, "category": "", "code": "", "error": "", "cause": "", "failed_since": None,
         "uncertain": False, "absences": 0,
     }  # fmt: skip
     if again_at is not None:
@@ -235,6 +236,7 @@ def fail(job: Job, failure: Failure, *, settle: float = 0, now: datetime | None 
         uncertain=failure.uncertain or job.uncertain,
         absences=0 if failure.uncertain else job.absences,
         error=str(failure)[:2000],
+        cause=cause_of(failure),
         failed_since=job.failed_since or now,
         priority=DOUBT_FIRST if state == Job.State.UNKNOWN else job.priority,
     )
@@ -291,8 +293,7 @@ def recover(now: datetime | None = None) -> int:
     gone = Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now)
     # Here too the last try may have arrived: a person's retry looks it up first.
     poisonous = gone.filter(attempts__gte=LAST_LOST, category="lost").update(
-        state=Job.State.REFUSED, code="lost", error="The worker died each time it ran this.",
-        lease="", lease_until=None,
+        state=Job.State.REFUSED, code="lost", error=str(DEADLY), cause=cause_of(DEADLY), lease="", lease_until=None,
         uncertain=Case(When(operation__in=LOOKED_UP, then=Value(True)), default=F("uncertain")),
     )  # fmt: skip
     cleared = {"lease": "", "lease_until": None, "due_at": now, "category": "lost"}

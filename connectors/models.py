@@ -111,6 +111,8 @@ class InboxEntry(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
     error = models.TextField(_("error"), blank=True)
     error_path = models.CharField(max_length=255, blank=True)
+    # `failures.cause_of` of the error: equal ones are one incident.
+    cause = models.CharField(max_length=16, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     order = models.ForeignKey(Order, models.SET_NULL, null=True, blank=True, related_name="+")
     received_at = models.DateTimeField(_("received"), auto_now_add=True)
@@ -198,6 +200,8 @@ class Job(models.Model):
     category = models.CharField(max_length=12, blank=True)
     code = models.CharField(max_length=80, blank=True)
     error = models.TextField(_("error"), blank=True)
+    # `failures.cause_of` of the error: equal ones are one incident.
+    cause = models.CharField(max_length=16, blank=True)
     failed_since = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -215,6 +219,7 @@ class Job(models.Model):
             models.Index(fields=["due_at"], name="job_due_any", condition=Q(state__in=["ready", "unknown"])),
             models.Index(fields=["connection", "lease_until"], name="job_leased", condition=Q(state="running")),
             models.Index(fields=["connection", "state"], name="job_open", condition=~Q(state="done")),
+            models.Index(fields=["connection", "operation", "cause"], name="job_cause", condition=~Q(cause="")),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -14,6 +14,8 @@ class Seller(models.Model):
     time_zone = models.CharField(_("time zone"), max_length=40, default="America/Sao_Paulo")
     # Hours before a deadline at which an order counts as at risk.
     risk_hours = models.PositiveSmallIntegerField(_("at risk, hours before"), default=4)
+    # Repairs that may happen without a person's word (`monitoring.reconciliation`).
+    auto_repairs = models.JSONField(_("repairs by itself"), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -31,6 +31,8 @@ class SalesChannel(models.Model):
     name = models.CharField(_("name"), max_length=80)
     # How far an order's parts may miss its total, in units of the currency for each line.
     tolerance = models.DecimalField(_("tolerance per line"), max_digits=6, decimal_places=4, default=Decimal("0.01"))
+    # Working days and hours of whoever ships this channel's orders: see `orders.calendar.Calendar`.
+    calendar = models.JSONField(_("calendar"), default=dict, blank=True)
 
     class Meta:
         verbose_name = _("channel")
@@ -77,6 +79,10 @@ class Order(models.Model):
     returned_at = models.DateTimeField(_("returned"), null=True, blank=True)
     ship_by = models.DateTimeField(_("ship by"), null=True, blank=True)
     deliver_by = models.DateTimeField(_("deliver by"), null=True, blank=True)
+    # The channel named no time to ship by: it was reckoned by the channel's calendar.
+    ship_by_reckoned = models.BooleanField(default=False)
+    # The promise the buyer was first given; the channel may move it.
+    first_deliver_by = models.DateTimeField(null=True, blank=True)
 
     buyer = models.JSONField(default=dict, blank=True)
     ship_to = models.JSONField(default=dict, blank=True)
