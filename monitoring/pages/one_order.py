@@ -11,15 +11,15 @@ from django.utils.translation import gettext as _
 from connectors import actions
 from connectors.models import InboxEntry, Job
 from hub.tenancy import may_act
+from monitoring import history, story
 from monitoring.pages import words
 from monitoring.pages.orders import erps_of
 from monitoring.pages.shell import action, actor, back, carry_out, must_act, one, page, show
-from orders import doors, timeline
-from orders.models import Order, OrderEvent, Shipment
+from orders import doors
+from orders.models import Order, Shipment
 from orders.vocabulary import Hold, OrderStatus
 
-# Newest first; an order that was tried for days has hundreds.
-CALLS_SHOWN = 50
+DOCUMENTS_SHOWN = 10
 
 
 @page
@@ -31,7 +31,8 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
     sale = one(rows, request, pk)
     jobs = list(sale.jobs.select_related("connection").order_by("-created_at"))
     exports = [job for job in jobs if job.operation == "export"]
-    erp = words.erp_state(sale, sale.links.all(), exports, erps_of(request).get(sale.seller_id, []))
+    erps = erps_of(request).get(sale.seller_id, [])
+    erp = words.erp_state(sale, sale.links.all(), exports, erps)
     left, left_tone = words.countdown(sale)
     return show(
         request,
@@ -45,12 +46,10 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         parts=_parts(sale),
         addresses=_addresses(sale),
         withheld=Hold.MASKED in sale.holds,
-        timeline=[(entry, _told(entry)) for entry in timeline.collapsed(sale.events.all())],
+        move=story.next_move(story.Facts(sale, jobs, erps)),
+        **_history(request, sale),
         jobs=jobs,
         retriable=(Job.State.REFUSED, Job.State.UNKNOWN, Job.State.READY),
-        calls=list(sale.exchanges.select_related("connection").order_by("-started_at")[:CALLS_SHOWN]),
-        calls_shown=CALLS_SHOWN,
-        documents=InboxEntry.objects.filter(order=sale).defer("body").order_by("-received_at")[:10],
         can_act=may_act(request.user, sale.seller),
         can_hold=sale.status in (OrderStatus.PENDING, OrderStatus.APPROVED)
         and sale.exported_at is None
@@ -58,13 +57,18 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def _told(entry: timeline.Entry) -> str:
-    """The entry's sentence, with what connectors said and the names of steps in the reader's language, too."""
-    data = dict(entry.event.data)
-    for name, translate in (("message", words.stored), ("operation", words.operation)):
-        if isinstance(data.get(name), str):
-            data[name] = translate(data[name])
-    return timeline.sentence(OrderEvent(code=entry.event.code, data=data))
+def _history(request: HttpRequest, sale: Order) -> dict[str, Any]:
+    """Everything that happened, or one kind of it (`history`)."""
+    kind = request.GET.get("history", "")
+    calls = sale.exchanges.select_related("job").order_by("-started_at")[: history.CALLS]
+    documents = list(InboxEntry.objects.filter(order=sale).defer("body").order_by("-received_at")[:DOCUMENTS_SHOWN])
+    lines = history.history(sale, calls, documents)
+    return {
+        "documents": documents,
+        "kinds": [(code, label) for code, label in history.KINDS.items() if any(line.kind == code for line in lines)],
+        "kind": kind,
+        "history": [line for line in lines if kind in ("", line.kind)],
+    }
 
 
 def _parts(sale: Order) -> list[tuple[str, str, Any]]:

@@ -1,5 +1,6 @@
 """How values look on a page."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from connectors.models import Exchange
 from monitoring.pages import words
 
 register = template.Library()
@@ -76,6 +78,12 @@ def soon(at: datetime) -> SafeString:
 def exact(at: datetime | None) -> str:
     """Date and time here. A filter of Django's that is called by hand does not change the zone by itself."""
     return template.defaultfilters.date(timezone.localtime(at), "SHORT_DATETIME_FORMAT") if at else ""
+
+
+@register.filter
+def shown_calls(calls: Sequence[Exchange]) -> Sequence[Exchange]:
+    """The newest of many equal ones: the others say the same."""
+    return calls[-10:]
 
 
 @register.filter
