@@ -27,7 +27,8 @@ def connect(
     service = registry.service(kind)
     channel = None
     if service.role is Role.CHANNEL:
-        channel = SalesChannel.objects.create(seller=seller, kind=kind, name=name)
+        working = {"zone": seller.time_zone}
+        channel = SalesChannel.objects.create(seller=seller, kind=kind, name=name, calendar=working)
     connection = Connection.objects.create(
         seller=seller,
         kind=kind,
@@ -73,6 +74,8 @@ def store_credentials(connection: Connection, credentials: Mapping[str, Any]) ->
             state_reason="",
             failures=0,
             rest_until=None,
+            throttled_until=None,
+            throttles=0,
             next_poll_at=timezone.now(),
         )
     connection.refresh_from_db()
@@ -100,7 +103,7 @@ def retry(job: Job, actor: str) -> None:
 def retry_all(jobs: QuerySet[Job], actor: str) -> int:
     """A normal run, at once and first in line; what is uncertain is still looked up first. Safe to press twice."""
     chosen = jobs.filter(state__in=RETRIABLE)
-    rows = list(chosen.select_related("order"))
+    rows = list(chosen.select_related("order").only("uncertain", "operation", "connection", "order__external_id"))
     with transaction.atomic():
         for uncertain, state in ((True, Job.State.UNKNOWN), (False, Job.State.READY)):
             ids = [job.pk for job in rows if job.uncertain is uncertain]
@@ -108,19 +111,27 @@ def retry_all(jobs: QuerySet[Job], actor: str) -> int:
             Job.objects.filter(pk__in=ids, state__in=RETRIABLE).update(
                 state=state, due_at=timezone.now(), attempts=0, priority=planning.URGENT_PRIORITY
             )
-        for job in rows:
-            if job.order is not None:
-                doors.append(job.order, "retried", Source.PERSON, {"operation": job.operation}, actor)
+        told = [(job.order, {"operation": job.operation}) for job in rows if job.order is not None]
+        doors.append_all(told, "retried", Source.PERSON, actor)
     hints.give(job.connection_id for job in rows)
     return len(rows)
 
 
-@transaction.atomic
 def close(job: Job, actor: str, reason: str) -> None:
-    """Handled by hand: nothing more is tried."""
-    closed = Job.objects.filter(pk=job.pk).exclude(state=Job.State.RUNNING)
-    if closed.update(state=Job.State.CLOSED, finished_at=timezone.now(), error=reason[:2000]) and job.order:
-        doors.append(job.order, "handled_by_hand", Source.PERSON, {"operation": job.operation, "reason": reason}, actor)
+    close_all(Job.objects.filter(pk=job.pk), actor, reason)
+
+
+@transaction.atomic
+def close_all(jobs: QuerySet[Job], actor: str, reason: str) -> int:
+    """Handled by hand: nothing more is tried. One that runs at this moment, or has ended, is left alone."""
+    free = jobs.filter(state__in=RETRIABLE).order_by("pk").select_for_update(of=("self",)).select_related("order")
+    rows = [job for job in free if job.state != Job.State.CLOSED]
+    Job.objects.filter(pk__in=[job.pk for job in rows]).update(
+        state=Job.State.CLOSED, finished_at=timezone.now(), error=reason[:2000]
+    )
+    told = [(job.order, {"operation": job.operation, "reason": reason}) for job in rows if job.order is not None]
+    doors.append_all(told, "handled_by_hand", Source.PERSON, actor)
+    return len(rows)
 
 
 def replay(entry: InboxEntry, actor: str) -> bool:
@@ -161,7 +172,13 @@ def resume(connection: Connection, actor: str, flow: str = "") -> None:
         _set_flows(connection, {*connection.paused_flows} - {flow})
     else:
         Connection.objects.filter(pk=connection.pk).update(
-            state=Connection.State.ACTIVE, state_reason="", failures=0, rest_until=None, next_poll_at=timezone.now()
+            state=Connection.State.ACTIVE,
+            state_reason="",
+            failures=0,
+            rest_until=None,
+            throttled_until=None,
+            throttles=0,
+            next_poll_at=timezone.now(),
         )
     connection.refresh_from_db()
     hints.give([connection.pk])

@@ -10,7 +10,7 @@ from connectors.contract import Change, Role
 from connectors.models import Connection, InboxEntry
 
 
-def arrived(connection: Connection, changes: Sequence[Change], source: str, *, priority: int = 0) -> int:
+def arrived(connection: Connection, changes: Sequence[Change], source: str, *, priority: int | None = None) -> int:
     """A page of changes: complete ones are read at once, the others are fetched by jobs. Returns how many were new."""
     complete = [change for change in changes if change.complete]
     partial = [change for change in changes if not change.complete]
@@ -18,7 +18,8 @@ def arrived(connection: Connection, changes: Sequence[Change], source: str, *, p
     if partial:
         with transaction.atomic():
             entries = intake.store(connection, partial, source)
-            planning.ask_fetches(connection, entries, priority)
+            planning.ask_fetches(connection, entries, partial, priority)
+            planning.ask_again(connection, partial, priority)
             InboxEntry.objects.filter(pk__in=[entry.pk for entry in entries]).update(
                 state=InboxEntry.State.READ, read_at=timezone.now()
             )
@@ -34,6 +35,5 @@ def read_entries(connection: Connection, entries: Sequence[InboxEntry]) -> None:
     """Reads what was stored, whatever the connection's role."""
     if connection.role == Role.CHANNEL:
         intake.read(connection, entries)
-        return
-    for entry in entries:
-        sales.read(connection, entry)
+    else:
+        sales.read(connection, entries)

@@ -41,7 +41,7 @@ class Purse:
     _lots: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._rates = [(self._key(rate), rate) for rate in rates_of(self.account, self.service)]
+        self.rates = [(self._key(rate), rate) for rate in rates_of(self.account, self.service)]
 
     def _key(self, rate: Rate) -> str:
         owner = f"{self.account.kind}:{self.account.id}"
@@ -50,7 +50,7 @@ class Purse:
         return f"{owner}:{'+'.join(rate.operations)}"[:160]
 
     def _matching(self, operation: str) -> Iterable[tuple[str, Rate]]:
-        return ((key, rate) for key, rate in self._rates if not rate.operations or operation in rate.operations)
+        return ((key, rate) for key, rate in self.rates if not rate.operations or operation in rate.operations)
 
     def admit(self, operation: str) -> None:
         """Takes a permit, or raises `Failure` (rate_limited) with the time when there will be one."""
@@ -82,7 +82,7 @@ class Purse:
 
     def close(self) -> None:
         """Gives back what was reserved and not used."""
-        for key, rate in self._rates:
+        for key, rate in self.rates:
             if unused := self._lots.pop(key, 0):
                 Budget.objects.filter(key=key).update(taken_until=F("taken_until") - unused / rate.per_second)
 
@@ -116,3 +116,29 @@ def _used_up(ready: float) -> Failure:
         code="budget",
         retry_at=at,
     )
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a budget still gives now: calls at once, of how many at most; `closed_until` where the service said so."""
+
+    rate: Rate
+    calls: int
+    closed_until: datetime | None
+
+
+def left(account: Account, service: Service) -> list[Left]:
+    """Each of the connection's budgets as it stands. Reads one statement's worth; reserves nothing."""
+    now = time.time()
+    purse = Purse(account, service)
+    rows = {row.key: row for row in Budget.objects.filter(key__in=[key for key, _rate in purse.rates])}
+    return [_left(rate, rows.get(key), now) for key, rate in purse.rates]
+
+
+def _left(rate: Rate, row: Budget | None, now: float) -> Left:
+    if row is None:
+        return Left(rate, rate.burst, None)
+    if row.closed_until > now:
+        return Left(rate, 0, datetime.fromtimestamp(row.closed_until, UTC))
+    taken = max(0.0, row.taken_until - now) * rate.per_second
+    return Left(rate, max(0, int(rate.burst - taken)), None)

@@ -11,7 +11,7 @@ It raises `failures.Failure` and nothing else; whatever else escapes it counts a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -36,6 +36,7 @@ class Capability(StrEnum):
 
     CHANGES = "changes"
     FETCH = "fetch"
+    CENSUS = "census"
     PUSH = "read_push"
     SEND_INVOICE = "send_invoice"
     SEND_DISPATCH = "send_dispatch"
@@ -134,11 +135,15 @@ class Change:
     """Something the service lists as new or changed. `body` is the verbatim JSON of that one entry.
 
     `external_id` is what `fetch` takes. `complete`: the body alone maps to a canonical document, no call needed.
+    `changed_by`: by this moment the document had changed, even where its entry looks as it did before.
+    `patience`: seconds to wait before it is fetched, since what else announces it usually brings all of it.
     """
 
     external_id: str
     body: bytes
     complete: bool = False
+    changed_by: datetime | None = None
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -226,7 +231,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class ErpOrder:
-    """An order as the ERP holds it. `reference` is what it says was ours; `cancelled` twins are reported too."""
+    """An order as the ERP holds it. `reference` is what it says was ours; `cancelled` twins are reported too.
+
+    The last four only of a census, where the list gives them: who it is for (`document` without its mask), the day it
+    is dated, and the moment it was written.
+    """
 
     external_id: str
     number: str = ""
@@ -235,6 +244,38 @@ class ErpOrder:
     cancelled: bool = False
     total: Decimal | None = None
     raw_status: str = ""
+    buyer: str = ""
+    document: str = ""
+    dated: date | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class ListedSale:
+    """A sale as the channel's list shows it: no more of it than a comparison needs.
+
+    `external_id` is what `fetch` takes; `part` is this entry's own id where a sale is listed in parts (a pack), else
+    the same. `status` is the furthest `OrderStatus` that the list alone proves (a list that knows nothing of parcels
+    says "approved" of what left long ago), empty where it proves none. `total` is what the buyer pays; with
+    `freight_apart` all of it but a freight that the list does not show.
+    """
+
+    external_id: str
+    part: str
+    placed_at: datetime
+    status: str = ""
+    raw_status: str = ""
+    total: Decimal | None = None
+    freight_apart: bool = False
+
+
+@dataclass(frozen=True)
+class CensusPage:
+    """One page of everything there is in a window. `more`: ask again with `cursor`."""
+
+    rows: "Sequence[ListedSale] | Sequence[ErpOrder]"
+    cursor: Cursor
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -282,11 +323,15 @@ class Channel(Protocol):
         With a window: what changed or was placed in it, page by page, the cursor holding the place.
         """
 
-    def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
+    def fetch(self, external_id: str, hint: bytes = b"", last: bytes = b"") -> bytes:
         """Everything a canonical order needs, as one JSON document that the mapping reads.
 
-        `hint` is the body of the change that named it: whatever it already holds need not be asked again.
+        `hint` is the body of the change that named it: whatever it already holds need not be asked again. `last` is
+        what `fetch` gave for it before: nor need what cannot have changed since.
         """
+
+    def census(self, cursor: Cursor, window: Window) -> CensusPage:
+        """Every sale placed in the window (more does no harm), as `ListedSale`s; never a call for each."""
 
     def read_push(self, request: PushRequest) -> Sequence[Announcement]:
         """Raises `BadSignature`, or `Refusal` when the body cannot be read. Makes no call."""
@@ -319,6 +364,13 @@ class Erp(Protocol):
 
     def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
         """The ERP order with its invoices (XML included where the ERP gives it) and dispatches, as one JSON."""
+
+    def invoice_in(self, hint: bytes) -> tuple[str, bool] | None:
+        """For an ERP that announces invoices apart from orders: (`InvoiceDocument.external_id`, whether cancelled) of
+        an announcement that says no more than that; None where it may say more. Makes no call."""
+
+    def census(self, cursor: Cursor, window: Window) -> CensusPage:
+        """Every order dated or written in the window, cancelled ones too, as `ErpOrder`s; never a call for each."""
 
     def items(self, skus: Sequence[str]) -> Mapping[str, str]:
         """SKU -> the ERP's product id, for those it knows."""

@@ -77,20 +77,29 @@ class Refusal(Failure):
         super().__init__(Category.REJECTED, message, path=path, code=code)
 
 
+# The code of a step whose time has not come: waiting for the other side is no trouble.
+NOT_YET = "not_yet"
+
+
 class NotYet(Failure):
     """The other side is not ready for this step. No attempt is counted; the job comes back at `retry_at`."""
 
     def __init__(self, message: str, *, retry_at: datetime) -> None:
-        super().__init__(Category.TRANSIENT, message, retry_at=retry_at)
+        super().__init__(Category.TRANSIENT, message, code=NOT_YET, retry_at=retry_at)
 
 
 # What differs between equal failures: what is quoted, numbers, ids and dates.
 _PARTICULARS = re.compile(r"\"[^\"]*\"|'[^']*'|\b[\w.:/-]*\d[\w.:/-]*")
 
 
+def in_general(text: str, mark: str = "#") -> str:
+    """The sentence without its particulars."""
+    return _PARTICULARS.sub(mark, text)
+
+
 def cause_of(failure: Failure) -> str:
     """A short key, the same for failures of one cause: category, code, and the message without its particulars."""
-    text = _PARTICULARS.sub("#", f"{failure.path}: {failure.message}").casefold()
+    text = in_general(f"{failure.path}: {failure.message}").casefold()
     return sha256(f"{failure.category}\0{failure.code}\0{text}".encode()).hexdigest()[:16]
 
 

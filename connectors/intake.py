@@ -3,9 +3,8 @@ person sees and can replay.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.db import connection as database
@@ -31,29 +30,66 @@ AWAY = (OperationalError, InterfaceError)
 def store(connection: Connection, changes: Sequence[Change], source: str, topic: str = "") -> list[InboxEntry]:
     """Keeps each document that has not been announced before, byte for byte. Returns the new rows."""
     rows = {
-        (name, digest): InboxEntry(
-            connection=connection,
-            external_id=name,
-            digest=digest,
-            body=change.body,
-            source=source,
-            topic=topic,
-        )
+        (entry.external_id, entry.digest): entry
         for change in changes
-        for name, digest in [(storable(change.external_id)[:200], sha256(change.body).hexdigest())]
+        for entry in [_entry(connection, change, source, topic)]
     }
-    # By both halves of the unique key, so that its index is used.
-    same = InboxEntry.objects.filter(
+    if len(rows) > 1:
+        # Pages mostly repeat what is here: their bodies need not travel again.
+        same = InboxEntry.objects.filter(
+            # By both halves of the unique key, so that its index is used.
+            connection=connection,
+            external_id__in={name for name, _ in rows},
+            digest__in=[digest for _, digest in rows],
+        )
+        for key in same.values_list("external_id", "digest"):
+            rows.pop(key, None)
+    return _insert(list(rows.values()))
+
+
+def _entry(connection: Connection, change: Change, source: str, topic: str) -> InboxEntry:
+    return InboxEntry(
         connection=connection,
-        external_id__in={row.external_id for row in rows.values()},
-        digest__in=[digest for _, digest in rows],
+        external_id=storable(change.external_id)[:200],
+        digest=sha256(change.body).hexdigest(),
+        body=change.body,
+        source=source,
+        topic=storable(topic)[:80],
+        received_at=timezone.now(),
     )
-    for key in same.values_list("external_id", "digest"):
-        rows.pop(key, None)
-    if not rows:
+
+
+COLUMNS = (
+    "connection_id", "external_id", "digest", "body", "source", "topic", "state", "error", "error_path", "cause",
+    "attempts", "received_at", "read_at",
+)  # fmt: skip
+
+
+def _insert(entries: Sequence[InboxEntry]) -> list[InboxEntry]:
+    """Those that were new, with their keys. By hand: services wait for it, and `bulk_create` takes longer than the
+    database."""
+    if not entries:
         return []
-    InboxEntry.objects.bulk_create(rows.values(), ignore_conflicts=True)
-    return list(same.filter(digest__in=[digest for _, digest in rows], state=InboxEntry.State.WAITING))
+    row = f"({', '.join(['%s'] * len(COLUMNS))})"
+    statement = f"""
+        INSERT INTO {InboxEntry._meta.db_table} ({", ".join(COLUMNS)}) VALUES {", ".join([row] * len(entries))}
+        ON CONFLICT DO NOTHING RETURNING id, external_id, digest
+    """  # noqa: S608 - names of our own columns; every value is a parameter
+    with database.cursor() as cursor:
+        cursor.execute(
+            statement,
+            [
+                str(value) if name == "state" else value
+                for entry in entries
+                for name in COLUMNS
+                for value in [getattr(entry, name)]
+            ],
+        )
+        keys = {(name, digest): pk for pk, name, digest in cursor.fetchall()}
+    new = [entry for entry in entries if (entry.external_id, entry.digest) in keys]
+    for entry in new:
+        entry.pk, entry._state.adding = keys[entry.external_id, entry.digest], False
+    return new
 
 
 def read(connection: Connection, entries: Sequence[InboxEntry]) -> list[Ingested]:
@@ -99,14 +135,24 @@ def _settle(connection: Connection, results: Sequence[Ingested | Refused], sourc
     for result in results:
         if isinstance(result, Refused):
             reject(sources[id(result.document)], Refusal(result.message))
-    InboxEntry.objects.filter(pk__in=[sources[id(result.document)].pk for result in taken]).update(
-        state=InboxEntry.State.READ,
-        read_at=timezone.now(),
-        error="",
-        error_path="",
-        cause="",
-        order=taken[0].order if len(taken) == 1 else None,
-    )
+    mark_read({sources[id(result.document)].pk: result.order.pk for result in taken})
+
+
+def mark_read(orders: Mapping[int, int | None]) -> None:
+    """Entries that were understood, each with the order it is about; without one it is of no use here."""
+    if not orders:
+        return
+    table, values = InboxEntry._meta.db_table, ", ".join(["(%s, %s)"] * len(orders))
+    statement = f"""
+        WITH understood (id, order_id) AS (VALUES {values})
+        UPDATE {table} SET
+            state = CASE WHEN understood.order_id IS NULL THEN 'ignored' ELSE 'read' END,
+            order_id = CAST(understood.order_id AS bigint),
+            read_at = %s, error = '', error_path = '', cause = ''
+        FROM understood WHERE {table}.id = understood.id
+    """  # noqa: S608 - names of our own columns; every value is a parameter
+    with database.cursor() as cursor:
+        cursor.execute(statement, [*(value for pair in orders.items() for value in pair), timezone.now()])
 
 
 def _understand(connection: Connection, entry: InboxEntry) -> OrderDocument:
@@ -151,28 +197,8 @@ def reject(entry: InboxEntry, failure: Failure) -> None:
 
 
 def keep(connection: Connection, change: Change, topic: str, *, useful: bool) -> None:
-    """Keeps a push that is itself no document: what it names is fetched. By hand, since a service waits for its answer
-    and `bulk_create` takes longer than the database."""
-    state = InboxEntry.State.READ if useful else InboxEntry.State.IGNORED
-    now = timezone.now()
-    row: dict[str, Any] = {
-        "connection_id": connection.pk,
-        "external_id": storable(change.external_id)[:200],
-        "digest": sha256(change.body).hexdigest(),
-        "body": change.body,
-        "source": "push",
-        "topic": storable(topic)[:80],
-        "state": state.value,
-        "error": "",
-        "error_path": "",
-        "cause": "",
-        "attempts": 0,
-        "received_at": now,
-        "read_at": now,
-    }
-    statement = f"""
-        INSERT INTO {InboxEntry._meta.db_table} ({", ".join(row)}) VALUES ({", ".join(["%s"] * len(row))})
-        ON CONFLICT DO NOTHING
-    """  # noqa: S608 - names of our own columns; every value is a parameter
-    with database.cursor() as cursor:
-        cursor.execute(statement, [*row.values()])
+    """Keeps a push that is itself no document: what it names is fetched."""
+    entry = _entry(connection, change, "push", topic)
+    entry.state = InboxEntry.State.READ if useful else InboxEntry.State.IGNORED
+    entry.read_at = entry.received_at
+    _insert([entry])

@@ -279,6 +279,7 @@ def absent(job: Job, settle: float) -> bool:
     Job.objects.filter(pk=job.pk, lease=job.lease, state=Job.State.RUNNING).update(
         state=Job.State.UNKNOWN, absences=1, due_at=due_at, lease="", lease_until=None, attempts=F("attempts") - 1
     )
+    job.state = Job.State.UNKNOWN
     return False
 
 
@@ -322,6 +323,7 @@ def due(now: datetime | None = None) -> list[int]:
     return list(
         Job.objects.filter(state__in=OPEN, due_at__lte=now, connection__state=Connection.State.ACTIVE)
         .filter(Q(connection__rest_until=None) | Q(connection__rest_until__lte=now))
+        .filter(Q(connection__throttled_until=None) | Q(connection__throttled_until__lte=now))
         .values_list("connection_id")
         .annotate(oldest=Min("due_at"), waiting=Count("id"))
         .order_by("oldest")
@@ -337,8 +339,9 @@ def neglected(but: Iterable[int], now: datetime | None = None) -> Connection | N
         Connection.objects.filter(state=Connection.State.ACTIVE)
         .exclude(pk__in=but)
         .exclude(rest_until__gt=now)
+        .exclude(throttled_until__gt=now)
         .filter(Exists(mine.filter(state__in=OPEN, due_at__lte=now)), ~Exists(_running(mine, now)))
-        .select_related("seller", "channel")
+        .select_related("seller", "channel", "credential")
         .order_by("?")
         .first()
     )

@@ -58,6 +58,9 @@ class Connection(models.Model):
     # The circuit: after repeated transient failures the connection rests, then one job probes.
     failures = models.PositiveIntegerField(default=0)
     rest_until = models.DateTimeField(null=True, blank=True)
+    # A limit of calls that is used up: nothing is begun before. How often in a row the service itself said so.
+    throttled_until = models.DateTimeField(null=True, blank=True)
+    throttles = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -3,21 +3,21 @@
 Every operation looks at the facts first, since they may have changed while it waited; every one can run twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from connectors import arrivals, intake, ledger, planning, sales
-from connectors.contract import Capability, Change, ErpOrder, Outcome, Receipt, Reference, ShipmentRef, Window
+from connectors.contract import Capability, Change, ErpOrder, Outcome, Receipt, Reference, Role, ShipmentRef, Window
 from connectors.failures import Category, Failure, LeaseLost, NotYet, Refusal
 from connectors.ledger import Step
 from connectors.models import Backfill, InboxEntry, Job, Link
 from connectors.work import Desk, Operation
 from orders import doors
-from orders.export import NothingLeft, to_document
+from orders.export import NothingLeft, channel_parcels, for_export, to_document
 from orders.models import Answer, Invoice, Order, Shipment
 from orders.vocabulary import OrderStatus, Source
 
@@ -39,40 +39,69 @@ def _finish(job: Job, again_at: datetime | None = None) -> None:
 
 def fetch(desk: Desk, job: Job) -> None:
     """Everything about one sale, from the channel."""
-    entry = _fetched(desk, job)
-    if entry is not None:
-        intake.read(desk.connection, [entry])
-    desk.finish(job)
+    last = desk.together(_last_fetched, job) or b""
+    desk.afterwards(_read, job, desk.adapter.fetch(job.key, _hint(desk, job), last=last))
 
 
 def read_erp(desk: Desk, job: Job) -> None:
     """Everything about one ERP order; read again later for as long as something is still expected of it."""
-    entry = _fetched(desk, job)
-    link = sales.read(desk.connection, entry) if entry is not None else None
-    # Only the job under the ERP order's own id goes on watching it; others named it by its invoice.
-    if link is None or link.external_id != job.key:
-        link = Link.objects.filter(connection=desk.connection, external_id=job.key).first()
-    again_at = _next_watch(desk, link)
-    if again_at is None:
+    hint = _hint(desk, job)
+    if hint and _invoice_known(desk, hint):
         return desk.finish(job)
-    return _finish(job, again_at=again_at)
+    return desk.afterwards(_read, job, desk.adapter.fetch(job.key, hint))
 
 
-def _fetched(desk: Desk, job: Job) -> InboxEntry | None:
-    """The fetched document's inbox row; None when it is byte for byte what was read before."""
-    announced = InboxEntry.objects.filter(pk=job.input.get("entry")).first() if job.input.get("entry") else None
-    hint = bytes(announced.body) if announced else b""
-    body = desk.adapter.fetch(job.key, hint)
-    rows = intake.store(desk.connection, [Change(job.key, body)], "fetch")
-    return rows[0] if rows else None
+def _invoice_known(desk: Desk, hint: bytes) -> bool:
+    """Whether it announces an invoice that was read with its order already."""
+    announced = desk.adapter.invoice_in(hint) if hasattr(desk.adapter, "invoice_in") else None
+    if announced is None:
+        return False
+    external_id, cancelled = announced
+    known = Invoice.objects.filter(
+        external_id=external_id, order__seller=desk.connection.seller_id, cancelled=cancelled
+    )
+    return (known if cancelled else known.exclude(sealed_xml="")).exists()
 
 
-def _next_watch(desk: Desk, link: Link | None) -> datetime | None:
-    seconds = desk.service.watch_seconds
-    if seconds is None or link is None or link.complete or link.cancelled:
-        return None
-    age = timezone.now() - link.created_at
-    return timezone.now() + min(max(timedelta(seconds=seconds), age / WATCH_SHARE), LONGEST_WATCH)
+def _last_fetched(jobs: Sequence[Job]) -> dict[int, bytes]:
+    connection = jobs[0].connection_id
+    known = InboxEntry.objects.filter(connection=connection, external_id__in=[job.key for job in jobs], source="fetch")
+    newest = known.values("external_id").annotate(newest=Max("pk")).values("newest")
+    bodies = dict(InboxEntry.objects.filter(pk__in=newest).values_list("external_id", "body"))
+    return {job.pk: bytes(bodies[job.key]) for job in jobs if job.key in bodies}
+
+
+def _hint(desk: Desk, job: Job) -> bytes:
+    """The announcement that the job was asked for by, where there was one."""
+    return (desk.together(_announcements, job) or b"") if job.input.get("entry") else b""
+
+
+def _announcements(jobs: Sequence[Job]) -> dict[int, bytes]:
+    entries = {job.pk: job.input["entry"] for job in jobs if job.input.get("entry")}
+    bodies = dict(InboxEntry.objects.filter(pk__in=entries.values()).values_list("pk", "body"))
+    return {pk: bytes(bodies[entry]) for pk, entry in entries.items() if entry in bodies}
+
+
+def _read(desk: Desk, fetched: Sequence[tuple[Job, bytes]]) -> None:
+    """What is byte for byte what was read before is not read again."""
+    entries = intake.store(desk.connection, [Change(job.key, body) for job, body in fetched], "fetch")
+    arrivals.read_entries(desk.connection, entries)
+    watched = _next_watches(desk, [job.key for job, _body in fetched])
+    for job, _body in fetched:
+        desk.finish(job, watched.get(job.key))
+
+
+def _next_watches(desk: Desk, keys: Sequence[str]) -> dict[str, datetime]:
+    """When each ERP order is looked at again. Only the job under its own id goes on watching it; others named it by
+    its invoice."""
+    if desk.service.watch_seconds is None or desk.connection.role != Role.ERP:
+        return {}
+    now, shortest = timezone.now(), timedelta(seconds=desk.service.watch_seconds)
+    links = Link.objects.filter(connection=desk.connection, external_id__in=keys, complete=False, cancelled=False)
+    return {
+        link.external_id: now + min(max(shortest, (now - link.created_at) / WATCH_SHARE), LONGEST_WATCH)
+        for link in links
+    }
 
 
 def backfill(desk: Desk, job: Job) -> None:
@@ -97,8 +126,8 @@ def backfill(desk: Desk, job: Job) -> None:
 
 def export(desk: Desk, job: Job) -> None:
     """Creates the order in the ERP, once. An uncertain earlier try is looked up before anything is sent."""
-    order = _order(job)
-    if Link.objects.filter(order=order, connection=desk.connection).exists():
+    order = _order(desk, job)
+    if desk.together(_linked, job):
         return desk.finish(job)
     if job.uncertain:
         found = _look_up(desk, order)
@@ -187,14 +216,12 @@ def _exported(desk: Desk, job: Job, order: Order, erp_order: ErpOrder, *, adopte
         if (seconds := desk.service.watch_seconds) is not None:
             due_at = timezone.now() + timedelta(seconds=seconds)
             ledger.ask([Step(desk.connection.pk, "read_erp", erp_order.external_id, order.pk, due_at=due_at)])
-        held = ledger.done(job)
-    if not held:
-        raise LeaseLost
+    desk.finish(job)
 
 
 def cancel_erp(desk: Desk, job: Job) -> None:
     """The sale was cancelled at the channel after it had gone to the ERP."""
-    order = _order(job)
+    order = _order(desk, job)
     link = Link.objects.filter(order=order, connection=desk.connection, cancelled=False).first()
     if link is None or order.status != OrderStatus.CANCELLED:
         return _finish(job)
@@ -220,7 +247,7 @@ def cancel_erp(desk: Desk, job: Job) -> None:
 def change_erp(desk: Desk, job: Job) -> None:
     """The sale and the ERP's order have gone apart: part of it was cancelled at the channel after it had gone to the
     ERP, or all of it in the ERP by hand. The hub mends neither: a person is told."""
-    order = _order(job)
+    order = _order(desk, job)
     link = Link.objects.filter(order=order, connection=desk.connection).first()
     if link is None or order.status == OrderStatus.CANCELLED:
         return _finish(job)
@@ -245,29 +272,44 @@ def change_erp(desk: Desk, job: Job) -> None:
 
 
 def send_invoice(desk: Desk, job: Job) -> None:
-    invoice = Invoice.objects.select_related("order__channel").get(pk=_id(job))
-    order = invoice.order
-    if invoice.cancelled or invoice.answer in (Answer.ACCEPTED, Answer.NOT_NEEDED):
-        return _finish(job)
-    shipment = _shipment_for(order, invoice.shipment_reference)
+    order, invoice = _order(desk, job), desk.together(_invoices, job)
+    if invoice is None or invoice.cancelled or invoice.answer in SETTLED:
+        return desk.finish(job)
+    shipment = ShipmentRef(external_id=_channel_shipment(order, invoice.shipment_reference))
     receipt = desk.adapter.send_invoice(to_document(order, whole=True), doors.invoice_document(invoice), shipment)
     return _answered(desk, job, invoice, receipt)
 
 
 def send_dispatch(desk: Desk, job: Job) -> None:
-    shipment = Shipment.objects.select_related("order__channel").get(pk=_id(job))
-    if shipment.answer in (Answer.ACCEPTED, Answer.NOT_NEEDED):
-        return _finish(job)
-    receipt = desk.adapter.send_dispatch(to_document(shipment.order, whole=True), _parcel(shipment))
+    order, shipment = _order(desk, job), desk.together(_parcels, job)
+    if shipment is None or shipment.answer in SETTLED:
+        return desk.finish(job)
+    receipt = desk.adapter.send_dispatch(to_document(order, whole=True), _parcel(order, shipment))
     return _answered(desk, job, shipment, receipt)
 
 
 def send_delivery(desk: Desk, job: Job) -> None:
-    shipment = Shipment.objects.select_related("order__channel").get(pk=_id(job))
-    receipt = desk.adapter.send_delivery(to_document(shipment.order, whole=True), _parcel(shipment))
+    order, shipment = _order(desk, job), desk.together(_parcels, job)
+    if shipment is None:
+        return _finish(job)
+    receipt = desk.adapter.send_delivery(to_document(order, whole=True), _parcel(order, shipment))
     with transaction.atomic():
-        doors.append(shipment.order, "delivery_sent", Source.HUB, {"message": receipt.message})
+        doors.append(order, "delivery_sent", Source.HUB, {"message": receipt.message})
         _finish(job)
+    return None
+
+
+SETTLED = (Answer.ACCEPTED, Answer.NOT_NEEDED)
+
+
+def _invoices(jobs: Sequence[Job]) -> dict[int, Invoice]:
+    rows = Invoice.objects.select_related("order").in_bulk([_id(job) for job in jobs])
+    return {job.pk: rows[_id(job)] for job in jobs if _id(job) in rows}
+
+
+def _parcels(jobs: Sequence[Job]) -> dict[int, Shipment]:
+    rows = Shipment.objects.select_related("order").in_bulk([_id(job) for job in jobs])
+    return {job.pk: rows[_id(job)] for job in jobs if _id(job) in rows}
 
 
 def _answered(desk: Desk, job: Job, subject: Invoice | Shipment, receipt: Receipt) -> None:
@@ -276,13 +318,13 @@ def _answered(desk: Desk, job: Job, subject: Invoice | Shipment, receipt: Receip
         doors.record_answer(subject, answer, receipt.message)
         if isinstance(subject, Shipment) and subject.delivered_at:
             planning.tell_channel(subject.order)
-        _finish(job)
+    desk.finish(job)
 
 
-def _parcel(shipment: Shipment) -> ShipmentRef:
+def _parcel(order: Order, shipment: Shipment) -> ShipmentRef:
     """The channel's own shipment with what the ERP knows of it."""
     return ShipmentRef(
-        external_id=_channel_shipment(shipment.order, shipment.external_id),
+        external_id=_channel_shipment(order, shipment.external_id),
         carrier=shipment.carrier,
         service=shipment.service,
         tracking_code=shipment.tracking_code,
@@ -292,26 +334,33 @@ def _parcel(shipment: Shipment) -> ShipmentRef:
     )
 
 
-def _shipment_for(order: Order, reference: str) -> ShipmentRef:
-    return ShipmentRef(external_id=_channel_shipment(order, reference))
-
-
 def _channel_shipment(order: Order, preferred: str) -> str:
     """The channel's id of the parcel: the one named, else the only live one."""
-    ids = [
-        shipment.external_id
-        for shipment in Shipment.objects.filter(order=order, source=Source.CHANNEL).order_by("pk")
-        if shipment.status != "cancelled"
-    ]
+    ids = [parcel.external_id for parcel in channel_parcels(order) if parcel.status != "cancelled"]
     if preferred in ids:
         return preferred
     return ids[0] if ids else ""
 
 
-def _order(job: Job) -> Order:
-    if job.order_id is None:
+def _order(desk: Desk, job: Job) -> Order:
+    """With all that `to_document` reads."""
+    order = desk.together(_orders, job)
+    if order is None:
         raise Failure(Category.BUG, f"Job {job} names no order.")
-    return Order.objects.select_related("channel", "seller").get(pk=job.order_id)
+    return order
+
+
+def _orders(jobs: Sequence[Job]) -> dict[int, Order]:
+    ids = {job.pk: job.order_id for job in jobs if job.order_id is not None}
+    orders = {order.pk: order for order in for_export(Order.objects.filter(pk__in=ids.values()))}
+    return {pk: orders[order] for pk, order in ids.items() if order in orders}
+
+
+def _linked(jobs: Sequence[Job]) -> dict[int, bool]:
+    """Which orders the ERP has already."""
+    links = Link.objects.filter(connection=jobs[0].connection_id, order__in=[job.order_id for job in jobs])
+    linked = set(links.values_list("order_id", flat=True))
+    return {job.pk: job.order_id in linked for job in jobs}
 
 
 def _id(job: Job) -> int:
@@ -332,7 +381,8 @@ def refused(job: Job, failure: Failure) -> None:
         doors.record_answer(subject, Answer.REFUSED, str(failure)[:2000])
 
 
-OPERATIONS: Mapping[str, Operation] = {
+# Layers above add their own when they are ready.
+OPERATIONS: dict[str, Operation] = {
     "fetch": fetch,
     "read_erp": read_erp,
     "backfill": backfill,

@@ -1,13 +1,15 @@
 """Which work a change calls for. Called inside the transaction that makes the change."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Exists, F, Max, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from connectors import ledger
-from connectors.contract import Capability, Role
+from connectors.contract import Capability, Change, Role
 from connectors.ledger import Step
 from connectors.models import Connection, InboxEntry, Job, Link
 from connectors.registry import service
@@ -18,19 +20,48 @@ from orders.vocabulary import LineChange, Logistics, OrderStatus, Source
 # A backfill must not starve today's orders; a person's press of a button goes first.
 BACKFILL_PRIORITY = -10
 URGENT_PRIORITY = 50
+# A channel's news goes before what it is told: it may be a new sale, which nobody waits for longer than for its export,
+# or a cancellation. Only what is late within hours goes first (`export_priority`).
+NEWS_PRIORITY = 45
 EXPORTABLE = (OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED, OrderStatus.DELIVERED)
 
 
-def ask_fetches(connection: Connection, entries: Iterable[InboxEntry], priority: int = 0) -> None:
+def ask_fetches(
+    connection: Connection, entries: Iterable[InboxEntry], changes: Iterable[Change], priority: int | None = None
+) -> None:
     """One job per announced document; the newest announcement of a document is the one that counts."""
-    operation = "fetch" if connection.role == Role.CHANNEL else "read_erp"
     newest = {entry.external_id: entry for entry in entries}
-    ledger.ask(
-        [
-            Step(connection.pk, operation, external_id, priority=priority, input={"entry": entry.pk})
-            for external_id, entry in newest.items()
-        ]
-    )
+    patience = {change.external_id: timedelta(seconds=change.patience) for change in changes if change.patience}
+    now = timezone.now()
+    steps = [fetch_step(connection, key, priority, {"entry": entry.pk}) for key, entry in newest.items()]
+    ledger.ask([replace(step, due_at=now + patience[step.key]) if step.key in patience else step for step in steps])
+
+
+def fetch_step(
+    connection: Connection, external_id: str, priority: int | None = None, given: dict[str, Any] | None = None
+) -> Step:
+    """Reading what was announced, by default at the usual priority of what the connection announces."""
+    if priority is None:
+        priority = NEWS_PRIORITY if connection.role == Role.CHANNEL else 0
+    return Step(connection.pk, fetching(connection), external_id, priority=priority, input=given or {})
+
+
+def ask_again(connection: Connection, changes: Sequence[Change], priority: int | None = None) -> None:
+    """What has changed without its entry showing it, unless it has been asked for since."""
+    moments = {change.external_id: change.changed_by for change in changes if change.changed_by}
+    if not moments:
+        return
+    operation = fetching(connection)
+    asked = Job.objects.filter(connection=connection, operation=operation, key__in=moments)
+    for key, asked_at in asked.values_list("key", "asked_at"):
+        if asked_at >= moments[key]:
+            del moments[key]
+    ledger.ask([fetch_step(connection, key, priority) for key in moments])
+
+
+def fetching(connection: Connection) -> str:
+    """The operation that reads a document of this connection."""
+    return "fetch" if connection.role == Role.CHANNEL else "read_erp"
 
 
 def erp_of(channel_connection: Connection) -> Connection | None:
@@ -117,18 +148,21 @@ def change_steps(orders: Sequence[Order], since: datetime | None = None) -> list
     ]
 
 
-def tell_channel(order: Order) -> None:
-    """The channel hears of each invoice and parcel it has not answered yet. Safe to call at any time."""
+def tell_channel(order: Order, dispatch_at: datetime | None = None) -> None:
+    """The channel hears of each invoice and parcel it has not answered yet. Safe to call at any time.
+
+    `dispatch_at`: not before then of a parcel that is new, so that a person can take back what was a slip.
+    """
     connection = Connection.objects.filter(channel_id=order.channel_id).first()
     if connection is None or order.logistics == Logistics.FULFILLED:
         return
     invoices = Invoice.objects.filter(order=order, answer="", cancelled=False, problem="")
-    parcels = list(Shipment.objects.filter(order=order, source=Source.ERP))
+    parcels = list(Shipment.objects.filter(order=order, source__in=(Source.ERP, Source.PERSON)))
     unsent = [parcel for parcel in parcels if not parcel.answer]
     arrived = [parcel for parcel in parcels if parcel.answer and parcel.delivered_at]
     steps = [
         *_telling(connection, order, Capability.SEND_INVOICE, "invoice", invoices),
-        *_telling(connection, order, Capability.SEND_DISPATCH, "shipment", unsent),
+        *_telling(connection, order, Capability.SEND_DISPATCH, "shipment", unsent, dispatch_at),
         *_telling(connection, order, Capability.SEND_DELIVERY, "shipment", arrived),
     ]
     if not steps:
@@ -140,12 +174,19 @@ def tell_channel(order: Order) -> None:
 
 
 def _telling(
-    connection: Connection, order: Order, capability: Capability, noun: str, rows: Iterable[Model]
+    connection: Connection,
+    order: Order,
+    capability: Capability,
+    noun: str,
+    rows: Iterable[Model],
+    due_at: datetime | None = None,
 ) -> list[Step]:
     if capability not in service(connection.kind).capabilities:
         return []
     priority = export_priority(order)
-    return [Step(connection.pk, capability.value, f"{noun}:{row.pk}", order.pk, priority) for row in rows]
+    return [
+        Step(connection.pk, capability.value, f"{noun}:{row.pk}", order.pk, priority, due_at=due_at) for row in rows
+    ]
 
 
 def watch(connection: Connection) -> int:

@@ -32,7 +32,7 @@ def claim(connection_id: int) -> Connection | None:
     ).update(poll_lease_until=now + LEASE)
     if not taken:
         return None
-    return Connection.objects.select_related("channel", "seller").get(pk=connection_id)
+    return Connection.objects.select_related("channel", "seller", "credential").get(pk=connection_id)
 
 
 def poll(connection_id: int, stopping: Callable[[], bool]) -> int:
@@ -110,10 +110,10 @@ def _went_wrong(connection: Connection, desk: Desk | None, failure: Failure, pau
     if desk is not None:
         desk.went_wrong(failure)
     now = timezone.now()
-    wait = failure.retry_at or now + min(ledger.wait(connection.poll_failures + 1), max(pause, ledger.FIRST_WAIT))
+    wait = min(ledger.wait(connection.poll_failures + 1), max(pause, ledger.FIRST_WAIT))
     throttled = failure.category is Category.RATE_LIMITED
     return {
-        "next_poll_at": wait,
+        "next_poll_at": max(failure.retry_at or now, now + wait),
         "poll_failures": connection.poll_failures + (not throttled),
         "last_poll_at": now,
         "last_error": "" if throttled else str(failure)[:500],

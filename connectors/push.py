@@ -17,12 +17,11 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from connectors import hints, intake, ledger, registry
-from connectors.contract import Account, Announcement, BadSignature, Capability, Change, PushRequest, Role, Service
+from connectors import hints, intake, ledger, planning, registry, tokens
+from connectors.contract import Account, Announcement, BadSignature, Capability, Change, PushRequest, Service
 from connectors.failures import Failure
 from connectors.http import Client
-from connectors.ledger import Step
-from connectors.models import Connection, Credential
+from connectors.models import Connection
 from connectors.work import account_of
 from orders.documents import storable
 
@@ -79,7 +78,7 @@ def _door(service: Service, key: str) -> _Door | None:
         connection = rows.filter(kind=service.kind, push_key=key).first()
         if connection is None:
             return None
-        account = account_of(connection, service, _secrets(connection))
+        account = account_of(connection, service, tokens.held(connection))
     if len(_doors) >= MOST_DOORS:
         _doors.clear()
     adapter = registry.load(service.adapter)(account, Client(account, service))
@@ -114,12 +113,6 @@ def _accept(service: Service, door: _Door, push: PushRequest) -> HttpResponse:
     return HttpResponse(status=200)
 
 
-def _secrets(connection: Connection) -> dict[str, Any]:
-    """Of the row that came with the connection, in the same statement."""
-    held: Credential | None = getattr(connection, "credential", None)
-    return held.open() if held else {}
-
-
 def _unreadable(connection: Connection | None, push: PushRequest, failure: Failure) -> HttpResponse:
     """Kept and shown where we know whose it is. Answered 200 all the same: a refusal makes services switch off."""
     if connection is None:
@@ -133,11 +126,10 @@ def _unreadable(connection: Connection | None, push: PushRequest, failure: Failu
 def _store(connection: Connection, announcement: Announcement, push: PushRequest) -> None:
     """The push verbatim and the work it calls for, in one transaction."""
     name = f"push:{announcement.event_id or announcement.external_id or announcement.topic}"
-    operation = "fetch" if connection.role == Role.CHANNEL else "read_erp"
     with hints.behind(), transaction.atomic():
         intake.keep(connection, Change(name, push.body), announcement.topic, useful=bool(announcement.external_id))
         if announcement.external_id:
-            ledger.ask([Step(connection.pk, operation, storable(announcement.external_id)[:200])])
+            ledger.ask([planning.fetch_step(connection, storable(announcement.external_id)[:200])])
     _seen(connection)
 
 

@@ -1,5 +1,6 @@
 """What the ERP knows of a sale, brought home: its state, its NF-e, its dispatch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -15,29 +16,26 @@ from orders.models import Invoice, Order, Shipment
 from orders.vocabulary import Source
 
 
-def read(connection: Connection, entry: InboxEntry) -> Link | None:
-    """Interprets one stored ERP document and applies it. A bad one becomes a visible row."""
+def read(connection: Connection, entries: Sequence[InboxEntry]) -> None:
+    """Interprets stored ERP documents and applies them. A bad one becomes a visible row."""
+    applied = {entry.pk: _read(connection, entry) for entry in entries}
+    intake.mark_read({pk: link.order_id if link else None for pk, (link, understood) in applied.items() if understood})
+
+
+def _read(connection: Connection, entry: InboxEntry) -> tuple[Link | None, bool]:
+    """The link to our order, if it is one of ours; whether the document was understood."""
     try:
         state = intake.interpret(connection.kind, bytes(entry.body), connection.settings)
         if not isinstance(state, SaleState):
             raise Refusal("is no ERP order", path="$")
-        link = apply(connection, state)
+        return apply(connection, state), True
     except Failure as failure:
         intake.reject(entry, failure)
-        return None
     except intake.AWAY:
         raise
     except Exception as error:  # noqa: BLE001 - a document must never take its worker down
         intake.reject(entry, intake.bug(error, f"ERP order of connection {connection.pk}"))
-        return None
-    InboxEntry.objects.filter(pk=entry.pk).update(
-        state=InboxEntry.State.READ if link else InboxEntry.State.IGNORED,
-        read_at=timezone.now(),
-        order_id=link.order_id if link else None,
-        error="",
-        error_path="",
-    )
-    return link
+    return None, False
 
 
 @transaction.atomic

@@ -53,7 +53,7 @@ worker_shutting_down.connect(end, weak=False)
 @shared_task(name="connectors.drain")
 def drain(connection_id: int, given_at: float = 0.0, **_later: Any) -> None:
     late = time.time() - given_at > LATE_SECONDS
-    connection = Connection.objects.select_related("seller", "channel").filter(pk=connection_id).first()
+    connection = Connection.objects.select_related("seller", "channel", "credential").filter(pk=connection_id).first()
     if connection is None:
         return
     more = _slice(connection)

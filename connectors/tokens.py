@@ -30,6 +30,14 @@ def store(connection: Connection, secrets: Mapping[str, Any]) -> None:
     )
 
 
+def held(connection: Connection) -> dict[str, Any]:
+    """As they came with the connection's row, in the same statement; else as they are now."""
+    if not Connection.credential.is_cached(connection):
+        return secrets_of(connection)
+    row: Credential | None = getattr(connection, "credential", None)
+    return row.open() if row else {}
+
+
 def secrets_of(connection: Connection) -> dict[str, Any]:
     row = Credential.objects.filter(connection=connection).first()
     return row.open() if row else {}

@@ -2,11 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -20,14 +22,24 @@ from connectors.failures import Category, Failure, LeaseLost, unexpected
 from connectors.http import Client, Exchange, Surroundings
 from connectors.models import Connection, Job
 from connectors.models import Exchange as ExchangeRow
+from hub.logs import about
 
 log = logging.getLogger(__name__)
 
 # After this long the worker looks to other connections: a big seller's backlog may not keep a small one waiting.
-SLICE_SECONDS = 0.1
-# Jobs claimed at once, when they are quick; slow ones are claimed one by one.
+SLICE_SECONDS = 0.25
+# Jobs claimed at once, when they are quick; of slow ones few, and those that the slice has no time for go back.
 LARGEST_CLAIM = 16
+SMALLEST_CLAIM = 4
+# What the jobs of a claim are about is read for all of them at once, and again for one that comes later than this.
+FRESH_SECONDS = 0.5
 SECRET_KEYS = ("access_token", "refresh_token", "client_secret", "password", "api_key")
+
+
+T = TypeVar("T")
+
+# What a job of a connection took lately, in seconds: the first claim of a turn is of as many as fit in it.
+_pace: dict[int, float] = {}
 
 
 def _ignore(job: Job, failure: Failure) -> None:
@@ -45,14 +57,17 @@ class Desk:
     lease: ledger.Lease | None = None
     job: Job | None = None
     exchanges: list[ExchangeRow] = field(default_factory=list)
-    finished: list[Job] = field(default_factory=list)
+    claimed: Sequence[Job] = ()
+    finished: list[tuple[Job, datetime | None]] = field(default_factory=list)
+    put_off: dict["Afterwards", list[tuple[Job, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.service = registry.service(self.connection.kind)
-        self.secrets = tokens.secrets_of(self.connection)
+        self.secrets = tokens.held(self.connection)
         self.account = account_of(self.connection, self.service, self.secrets)
         self.purse = Purse(self.account, self.service)
         self.tokens = self._tokens()
+        self._read: dict[Any, tuple[float, Mapping[int, Any]]] = {}
         self.adapter = self._adapter(self.account, self.tokens)
 
     def _tokens(self) -> tokens.ConnectionTokens:
@@ -100,20 +115,43 @@ class Desk:
             rows, self.exchanges = self.exchanges, []
             ExchangeRow.objects.bulk_create(rows)
 
-    def finish(self, job: Job) -> None:
+    def together(self, read: Callable[[Sequence[Job]], Mapping[int, T]], job: Job) -> T | None:
+        """What `read` finds for this job (by its key), read at once for all jobs of the claim that do the same."""
+        key = read, job.operation
+        until, found = self._read.get(key, (0.0, {}))
+        if time.monotonic() > until:
+            alike = [one for one in self.claimed if one.operation == job.operation and one.lease == job.lease]
+            found = read(alike if job in alike else [job])
+            self._read[key] = time.monotonic() + FRESH_SECONDS, found
+        return found.get(job.pk)
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        self.lease = ledger.Lease(jobs[0].lease, timezone.now() + ledger.LEASE)
+        self.claimed = jobs
+        self._read.clear()
+
+    def afterwards(self, task: "Afterwards", job: Job, value: Any) -> None:
+        """The rest of this job is done at the end of the claim, for all its jobs at once."""
+        self.put_off.setdefault(task, []).append((job, value))
+
+    def finish(self, job: Job, again_at: datetime | None = None) -> None:
         """The job is done and its work is committed: written down with the others of its claim. If that is lost the
-        job runs again, so this is not for one that would do harm then."""
-        self.finished.append(job)
+        job runs again, and finds that there is nothing left to do."""
+        self.finished.append((job, again_at))
 
     def settle(self) -> None:
         """One commit for what the jobs of a claim left to write down: quick jobs spend their time on commits."""
-        jobs, self.finished = self.finished, []
-        if not jobs and not self.exchanges:
+        finished, self.finished = self.finished, []
+        if not finished and not self.exchanges:
             return
+        groups = defaultdict[datetime | None, list[Job]](list)
+        for job, again_at in finished:
+            groups[again_at].append(job)
         with transaction.atomic():
             self.save_exchanges()
-            if ledger.finish_all(jobs) < len(jobs):
-                log.warning("lost the lease of finished jobs; another worker has them")
+            held = sum(ledger.finish_all(jobs, again_at=again_at) for again_at, jobs in groups.items())
+        if held < len(finished):
+            log.warning("lost the lease of finished jobs; another worker has them")
 
     def went_wrong(self, failure: Failure) -> None:
         """A refused sign-in that has been replaced meanwhile says nothing of the new one."""
@@ -152,6 +190,9 @@ def open_adapter(connection: Connection) -> Any:
 
 # --- Draining --------------------------------------------------------------------------------------------------
 
+Afterwards = Callable[[Desk, Sequence[tuple[Job, Any]]], None]
+"""Does the rest of several jobs, each with what it left for it. May be called again for some of them."""
+
 Operation = Callable[[Desk, Job], None]
 """Does one job to its end: calls the outside, writes the outcome (`ledger.done` and its kin). Raises `Failure`."""
 
@@ -166,16 +207,17 @@ def drain(
 
     `on_refused` hears of each job that has come to its end without success.
     """
-    if connection.state != Connection.State.ACTIVE or health.resting(connection):
+    if connection.state != Connection.State.ACTIVE or health.resting(connection) or health.throttled(connection):
         return False
     # Opened for the first job: many hints find nothing left to do.
     desk: Desk | None = None
     parallel = registry.service(connection.kind).max_parallel
-    ends, size = time.monotonic() + SLICE_SECONDS, 1
+    ends, left = time.monotonic() + SLICE_SECONDS, SLICE_SECONDS
     try:
         while not stopping():
             # What failed is tried by one worker first; if the service is back, the others follow.
             probe = health.probing(connection)
+            size = _claim_size(connection, left)
             jobs = ledger.claim(
                 connection,
                 1 if probe else size,
@@ -188,13 +230,13 @@ def drain(
             if desk is None:
                 return False
             started = time.monotonic()
-            if not _run_all(desk, jobs, operations, stopping):
+            begun = _run_all(desk, jobs, operations, lambda: stopping() or time.monotonic() > ends)
+            if not begun:
                 return False
-            each = (time.monotonic() - started) / len(jobs)
+            _pace[connection.pk] = max((time.monotonic() - started) / begun, 0.001)
             left = ends - time.monotonic()
             if left <= 0:
                 return True
-            size = max(1, min(LARGEST_CLAIM, int(left / max(each, 0.001))))
         return True
     finally:
         if desk is not None:
@@ -215,29 +257,67 @@ def _opened(connection: Connection, on_refused: Callable[[Job, Failure], None], 
         return None
 
 
-def _run_all(desk: Desk, jobs: list[Job], operations: Mapping[str, Operation], stopping: Callable[[], bool]) -> bool:
-    """Runs the jobs of one claim. False when the connection should be left alone now; the rest is given back."""
-    desk.lease = ledger.Lease(jobs[0].lease, timezone.now() + ledger.LEASE)
-    lost = False
+def _run_all(desk: Desk, jobs: list[Job], operations: Mapping[str, Operation], over: Callable[[], bool]) -> int:
+    """Runs jobs of one claim until the time is `over`, one at least; the rest is given back. How many; none when the
+    connection should be left alone now."""
+    desk.begin(jobs)
+    begun, goes_on, lost = 0, True, False
     try:
-        with hints.gathered(desk.connection.pk):
-            goes_on = all(not stopping() and _run(desk, job, operations) for job in jobs)
+        with hints.gathered(desk.connection.pk), _concluding(desk):
+            while goes_on and begun < len(jobs) and not (begun and over()):
+                begun += 1
+                goes_on = _run(desk, jobs[begun - 1], operations)
     except LeaseLost:
         log.warning("lost a lease of connection %s; another worker has the job", desk.connection.pk)
-        goes_on = lost = True
+        lost = True
     finally:
         desk.settle()
-    if lost or not goes_on:
+    if lost or begun < len(jobs):
         # Those that were not begun.
         ledger.give_back(jobs[0].lease)
-    return goes_on
+    return begun if goes_on else 0
+
+
+def _claim_size(connection: Connection, left: float) -> int:
+    """As many jobs as fit into the seconds `left`. A new process begins with one: a job that kills its worker must not
+    take its neighbours with it each time."""
+    if (pace := _pace.get(connection.pk)) is None:
+        return 1
+    return max(SMALLEST_CLAIM, min(LARGEST_CLAIM, int(left / pace)))
+
+
+@contextmanager
+def _concluding(desk: Desk) -> Iterator[None]:
+    """What was put off is done however the block ends: it has happened outside."""
+    try:
+        yield
+    finally:
+        put_off, desk.put_off = desk.put_off, {}
+        for task, jobs in put_off.items():
+            _conclude(desk, task, jobs)
+
+
+def _conclude(desk: Desk, task: Afterwards, jobs: Sequence[tuple[Job, Any]]) -> None:
+    """All at once; one by one where that goes wrong, so that one takes no other with it."""
+    try:
+        task(desk, jobs)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(jobs) > 1:
+            for one in jobs:
+                _conclude(desk, task, [one])
+            return
+        log.exception("job %s failed", jobs[0][0].pk)
+        _failed(desk, jobs[0][0], error if isinstance(error, Failure) else unexpected(error, uncertain=True))
 
 
 def _run(desk: Desk, job: Job, operations: Mapping[str, Operation]) -> bool:
     """Runs one job. False when the whole connection has to wait."""
     desk.job, desk.purse.begun = job, False
     try:
-        operations[job.operation](desk, job)
+        with about(connection=desk.connection.pk, job=job.pk, order=job.order_id):
+            operations[job.operation](desk, job)
     except LeaseLost:
         raise
     except Failure as failure:
@@ -249,7 +329,9 @@ def _run(desk: Desk, job: Job, operations: Mapping[str, Operation]) -> bool:
         log.exception("job %s failed", job.pk)
         return _failed(desk, job, unexpected(error, uncertain=True))
     else:
-        health.went_well(desk.connection)
+        # A search that found nothing proves no health: it speaks for the failure that it was made for.
+        if job.state != Job.State.UNKNOWN:
+            health.went_well(desk.connection)
         return True
     finally:
         desk.job = None
@@ -261,17 +343,12 @@ def _failed(desk: Desk, job: Job, failure: Failure) -> bool:
     state = ledger.fail(job, failure, settle=desk.service.settle_seconds)
     if state == Job.State.REFUSED:
         desk.on_refused(job, failure)
-    desk.went_wrong(failure)
+    if failure.category is Category.RATE_LIMITED:
+        health.throttle(desk.connection, failure)
+        return False
+    # The first uncertain end of a write proves nothing against the service: its look-up will say.
+    if not failure.uncertain or job.attempts > 1 or health.probing(desk.connection):
+        desk.went_wrong(failure)
     if failure.category is Category.AUTH:
         return False
-    if failure.category is Category.RATE_LIMITED and failure.retry_at:
-        Job.objects.filter(
-            connection=desk.connection, state__in=ledger.OPEN, due_at__lt=min(failure.retry_at, _soon())
-        ).update(due_at=min(failure.retry_at, _soon()))
-        return False
     return desk.connection.state == Connection.State.ACTIVE and not health.resting(desk.connection)
-
-
-def _soon() -> Any:
-    # A budget of one operation may be closed for hours while others are open: do not push everything that far.
-    return timezone.now() + timedelta(seconds=5)

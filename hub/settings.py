@@ -4,16 +4,19 @@ docs/settings.md lists every variable.
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from pythonjsonlogger.core import RESERVED_ATTRS
 
-from hub.environment import flag, generated_keys, home, words
+from hub.environment import flag, generated_keys, home, mail, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 HOME = home()
@@ -64,6 +67,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
+    "csp",
     "rest_framework",
     "hub",
     "orders",
@@ -73,14 +81,19 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "hub.people.middleware.Headers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "hub.people.middleware.Person",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "hub.urls"
@@ -125,7 +138,23 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "hub.people.sessions.EndOnNewPassword"},
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Five wrong passwords of one person from one address, then a quarter of an hour's rest. From elsewhere the person
+# can still sign in: nobody locks somebody else out.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "hub.people.activity.address_of"
+AXES_LOCKOUT_CALLABLE = "monitoring.pages.people.locked_out"
+# The activity log of ours holds who signed in.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+OTP_TOTP_ISSUER = "Entreposto"
+OTP_ADMIN_HIDE_SENSITIVE_DATA = True
 
 LANGUAGE_CODE = "pt-br"
 LANGUAGES = [("pt-br", "Português (Brasil)"), ("en", "English")]
@@ -153,17 +182,51 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+# docs/security.md says why of each line, and what is not possible.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'"],
+        "style-src-attr": ["'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "manifest-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
 # A push body larger than this is refused before it is read into memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
-EMAIL_BACKEND = os.environ.get("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+# Prometheus sends it as a bearer token; without one only the embedded hub answers.
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "")
+
+EMAIL_URL = os.environ.get("EMAIL_URL", "")
+EMAIL_BACKEND = os.environ.get(
+    "EMAIL_BACKEND", f"django.core.mail.backends.{'smtp' if EMAIL_URL else 'console'}.EmailBackend"
+)
+# A mail server that is silent must not hold up the other messages.
+EMAIL_TIMEOUT = 10
+globals().update(mail(EMAIL_URL) if EMAIL_URL else {})
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "Entreposto <nao-responda@localhost>")
+TELEGRAM_URL = os.environ.get("TELEGRAM_URL", "https://api.telegram.org").rstrip("/")
+# Called once a minute as long as workers, clock and database are alive: whoever is called there misses it otherwise.
+HEARTBEAT_URL = os.environ.get("HEARTBEAT_URL", "")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
+
+# Channel, hub and ERP are compared: today and yesterday each so many seconds, so many days back each night.
+COMPARE_SECONDS = int(os.environ.get("COMPARE_SECONDS", "3600"))
+COMPARE_DAYS = int(os.environ.get("COMPARE_DAYS", "7"))
 
 # The longest task (a drain slice plus one call) stays far below both limits and the visibility time-out.
 TASK_SOFT_LIMIT_SECONDS = 120
@@ -217,17 +280,45 @@ CELERY: dict[str, Any] = {
             "options": {"expires": 120},
         },
         "watch": {"task": "connectors.watch", "schedule": 600.0, "options": {"expires": 600}},
+        # At night, here.
+        "learn_times": {
+            "task": "monitoring.learn_times",
+            "schedule": crontab(hour="6", minute="20"),
+            "options": {"expires": 3600},
+        },
+        "gather": {"task": "monitoring.gather", "schedule": 5.0, "options": {"expires": 10}},
+        "sample": {"task": "monitoring.sample", "schedule": 60.0, "options": {"expires": 60}},
+        "alert": {"task": "monitoring.alert", "schedule": 30.0, "options": {"expires": 30}},
+        "learn": {"task": "monitoring.learn", "schedule": 600.0, "options": {"expires": 600}},
+        "ping": {"task": "monitoring.ping", "schedule": 60.0, "options": {"expires": 60}},
         "heartbeat": {"task": "monitoring.heartbeat", "schedule": 15.0, "options": {"expires": 30}},
+        "bulk": {"task": "monitoring.bulk", "schedule": 5.0, "options": {"expires": 10}},
+        "rank": {"task": "monitoring.rank", "schedule": 15.0, "options": {"expires": 15}},
+        "tally": {"task": "monitoring.tally", "schedule": 60.0, "options": {"expires": 60}},
+        "compare": {"task": "monitoring.compare", "schedule": 60.0, "options": {"expires": 60}},
         "prune": {"task": "connectors.prune", "schedule": 3600.0, "options": {"expires": 3600}},
     },
     "beat_schedule_filename": str(HOME / "beat"),
 }
 
-LOGGING = {
+# "line" for people, "json" for a log collector.
+LOG_FORMAT = os.environ.get("LOG_FORMAT", "line")
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"ids": {"()": "hub.logs.Ids"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} {message} {about}", "style": "{"},
+        # Whatever a record carries besides its message (order, connection, job) becomes a field of its own.
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "{asctime} {levelname} {name} {message}",
+            "style": "{",
+            "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
+            "reserved_attrs": [*RESERVED_ATTRS, "about"],
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["ids"]}},
     "root": {
         "handlers": ["console"],
         "level": os.environ.get("LOG_LEVEL", "WARNING" if EMBEDDED else "INFO"),
@@ -243,7 +334,10 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "BORDER_RADIUS": "8px",
     "DASHBOARD_CALLBACK": "monitoring.pages.overview.fill",
-    "STYLES": [lambda request: static("hub/pages.css")],
+    "STYLES": [lambda request: reverse("theme"), lambda request: static("hub/pages.css")],
+    "SCRIPTS": [lambda request: static("hub/forms.js")],
+    "GLOBAL_CALLBACK": "monitoring.pages.people.frame",
+    "ACCOUNT": {"navigation": [{"title": _("My account"), "link": reverse_lazy("account")}]},
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hub/icon.svg")},
     ],
@@ -268,15 +362,38 @@ UNFOLD = {
         "navigation": [
             {
                 "items": [
-                    {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
+                    {"title": _("Today"), "icon": "today", "link": reverse_lazy("admin:index")},
                     {"title": _("Orders"), "icon": "shopping_cart", "link": reverse_lazy("orders")},
+                    {"title": _("Packing"), "icon": "package_2", "link": reverse_lazy("packing")},
+                    {"title": _("Reports"), "icon": "fact_check", "link": reverse_lazy("reports")},
                     {
                         "title": _("Failed syncs"),
                         "icon": "sync_problem",
                         "link": reverse_lazy("failures"),
                         "badge": "monitoring.figures.needs_person_badge",
                     },
+                    {
+                        "title": _("Alerts"),
+                        "icon": "notifications",
+                        "link": reverse_lazy("alerts"),
+                        "badge": "monitoring.pages.alerts.badge",
+                    },
+                    {"title": _("Comparison"), "icon": "balance", "link": reverse_lazy("comparison")},
+                    {"title": _("Insights"), "icon": "insights", "link": reverse_lazy("insights")},
                     {"title": _("Connections"), "icon": "cable", "link": reverse_lazy("connections")},
+                    {"title": _("System view"), "icon": "monitor_heart", "link": reverse_lazy("system")},
+                    {
+                        "title": _("People"),
+                        "icon": "group",
+                        "link": reverse_lazy("people"),
+                        "permission": "monitoring.pages.people.may_see",
+                    },
+                    {
+                        "title": _("Set up"),
+                        "icon": "checklist",
+                        "link": reverse_lazy("setup"),
+                        "permission": "monitoring.pages.setup.may_see",
+                    },
                 ],
             },
             {
@@ -284,8 +401,8 @@ UNFOLD = {
                 "separator": True,
                 "items": [
                     {
-                        "title": _("People"),
-                        "icon": "group",
+                        "title": _("Accounts"),
+                        "icon": "manage_accounts",
                         "link": reverse_lazy("admin:auth_user_changelist"),
                         "permission": "monitoring.pages.shell.runs_installation",
                     },

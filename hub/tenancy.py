@@ -1,5 +1,6 @@
-"""Who may see what. The few doors through which pages and API reach a seller's rows."""
+"""Who may see and do what. The few doors through which pages and API reach a seller's rows."""
 
+from enum import StrEnum
 from typing import TypeVar
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -8,7 +9,31 @@ from django.db.models import Model, QuerySet
 from hub.models import Membership, Seller
 
 T = TypeVar("T", bound=Model)
-WRITERS = (Membership.Role.OWNER, Membership.Role.MANAGER, Membership.Role.OPERATOR)
+Role = Membership.Role
+
+
+class Permission(StrEnum):
+    LOOK = "look"
+    # CPF or CNPJ, address, phone and e-mail of who bought.
+    BUYER = "buyer"
+    MONEY = "money"
+    # Orders: retry, hold, release, label, note, report.
+    WORK = "work"
+    # Connections, rules, calendars, what the hub may mend by itself.
+    SETTINGS = "settings"
+    # Invitations, roles, the activity log.
+    PEOPLE = "people"
+    DELETE = "delete"
+
+
+# What each role may. A membership may say otherwise of the buyer's data and of money.
+ROLES: dict[str, frozenset[Permission]] = {
+    Role.OWNER: frozenset(Permission),
+    Role.MANAGER: frozenset(Permission) - {Permission.PEOPLE, Permission.DELETE},
+    Role.OPERATOR: frozenset({Permission.LOOK, Permission.BUYER, Permission.MONEY, Permission.WORK}),
+    Role.VIEWER: frozenset({Permission.LOOK, Permission.MONEY}),
+}
+WRITERS = tuple(role for role, permissions in ROLES.items() if Permission.WORK in permissions)
 
 
 def sellers_of(user: User | AnonymousUser) -> QuerySet[Seller]:
@@ -20,15 +45,34 @@ def sellers_of(user: User | AnonymousUser) -> QuerySet[Seller]:
     return Seller.objects.filter(memberships__user=user)
 
 
+def memberships_of(user: User | AnonymousUser) -> list[Membership]:
+    """One for each seller of `sellers_of`, with its seller, by name; a superuser's are unsaved ones of an owner."""
+    if not user.is_authenticated:
+        return []
+    if user.is_superuser:
+        return [Membership(user=user, seller=seller, role=Role.OWNER) for seller in Seller.objects.order_by("name")]
+    return list(Membership.objects.filter(user=user).select_related("seller").order_by("seller__name"))
+
+
 def visible(rows: QuerySet[T], user: User | AnonymousUser, path: str = "seller") -> QuerySet[T]:
     """Only the rows of this person's sellers; `path` is the way from the row to its seller."""
     return rows.filter(**{f"{path}__in": sellers_of(user)})
 
 
-def may_act(user: User | AnonymousUser, seller: Seller) -> bool:
-    """Whether this person may change things of this seller, not only look."""
+def allows(place: Membership, permission: Permission) -> bool:
+    own = {Permission.BUYER: place.sees_buyer, Permission.MONEY: place.sees_money}.get(permission)
+    return permission in ROLES.get(place.role, ()) if own is None else own
+
+
+def may(user: User | AnonymousUser, seller: Seller, permission: Permission) -> bool:
     if not user.is_authenticated:
         return False
     if user.is_superuser:
         return True
-    return Membership.objects.filter(user=user, seller=seller, role__in=WRITERS).exists()
+    place = Membership.objects.filter(user=user, seller=seller).first()
+    return place is not None and allows(place, permission)
+
+
+def may_act(user: User | AnonymousUser, seller: Seller) -> bool:
+    """Whether this person may change things of this seller's orders, not only look."""
+    return may(user, seller, Permission.WORK)

@@ -5,24 +5,41 @@
 the order's currency, times ISO 8601. Signed-in people see their own sellers' orders and nothing else.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
+from django.db.models import Model
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from hub.tenancy import sellers_of, visible
-from monitoring.pages.orders import PER_PAGE, filtered
+from hub.people import sight
+from hub.tenancy import Permission
+from monitoring.pages.orders import PER_PAGE, wanted
+from monitoring.pages.shell import cover, one, sees
 from orders.models import Invoice, Order, OrderItem, Payment, Shipment
 
 # Deeper than this nobody pages; a filter leads there sooner.
 LAST_PAGE = 10_000
+T = TypeVar("T", bound=Model)
 
 
-class ItemFields(serializers.ModelSerializer[OrderItem]):
+# Left out for whom money is hidden from.
+AMOUNTS = {
+    "unit_price", "discount", "fee", "amount", "refunded", "items_total", "freight", "interest", "other", "subsidy",
+    "total", "fees", "freight_cost", "difference",
+}  # fmt: skip
+
+
+class Fields(serializers.ModelSerializer[T]):
+    def get_fields(self) -> Any:
+        known = super().get_fields()
+        if not sight.hides(Permission.MONEY):
+            return known
+        return {name: field for name, field in known.items() if name not in AMOUNTS}
+
+
+class ItemFields(Fields[OrderItem]):
     class Meta:
         model = OrderItem
         fields = (
@@ -31,13 +48,13 @@ class ItemFields(serializers.ModelSerializer[OrderItem]):
         )  # fmt: skip
 
 
-class PaymentFields(serializers.ModelSerializer[Payment]):
+class PaymentFields(Fields[Payment]):
     class Meta:
         model = Payment
         fields = ("external_id", "method", "status", "raw_status", "amount", "refunded", "installments", "paid_at")
 
 
-class ShipmentFields(serializers.ModelSerializer[Shipment]):
+class ShipmentFields(Fields[Shipment]):
     class Meta:
         model = Shipment
         fields = (
@@ -46,7 +63,7 @@ class ShipmentFields(serializers.ModelSerializer[Shipment]):
         )  # fmt: skip
 
 
-class InvoiceFields(serializers.ModelSerializer[Invoice]):
+class InvoiceFields(Fields[Invoice]):
     class Meta:
         model = Invoice
         fields = ("key", "number", "series", "issued_at", "amount", "cancelled", "problem", "answer")
@@ -61,7 +78,7 @@ SUMMARY = (
 )  # fmt: skip
 
 
-class OrderSummary(serializers.ModelSerializer[Order]):
+class OrderSummary(Fields[Order]):
     channel_name = serializers.CharField(source="channel.name")
     channel_kind = serializers.CharField(source="channel.kind")
 
@@ -87,8 +104,7 @@ class OrderDetail(OrderSummary):
 
 class OrderList(APIView):
     def get(self, request: Request) -> Response:
-        sellers = list(sellers_of(request.user).values_list("pk", flat=True))
-        rows: QuerySet[Order] = filtered(Order.objects.filter(seller_id__in=sellers), request.GET, sellers)
+        rows = wanted(request._request)
         page = _page(request.GET.get("page", ""))
         start = (page - 1) * PER_PAGE
         found = list(rows.select_related("channel")[start : start + PER_PAGE + 1])
@@ -111,4 +127,7 @@ class OneOrder(APIView):
         rows = Order.objects.select_related("channel").prefetch_related(
             "references", "items", "payments", "shipments", "invoices"
         )
-        return Response(OrderDetail(get_object_or_404(visible(rows, request.user), pk=pk)).data)
+        found = one(rows, request._request, pk)
+        if not sees(request._request, Permission.BUYER, found.seller_id):
+            cover(found)
+        return Response(OrderDetail(found).data)

@@ -12,7 +12,10 @@ from django.utils import timezone
 
 from connectors.models import Budget, Connection, InboxEntry, Job
 from hub.models import Seller
+from monitoring.incidents import groups
+from monitoring.models import Incident
 from monitoring.pages.shell import mine, seller_ids
+from monitoring.today import Today, today
 from orders.models import Order
 from orders.vocabulary import OrderStatus
 
@@ -23,6 +26,8 @@ TO_SHIP = (OrderStatus.APPROVED, OrderStatus.INVOICED)
 # Sold, not cancelled: the ERP must know it.
 SOLD = (OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED, OrderStatus.DELIVERED)
 OPEN = (Job.State.READY, Job.State.UNKNOWN, Job.State.RUNNING)
+# The first page names so many incidents; the others are counted.
+INCIDENTS_NAMED = 5
 
 
 def late(now: datetime) -> Q:
@@ -53,6 +58,12 @@ def failed_jobs(request: HttpRequest) -> QuerySet[Job]:
 def rejected_entries(request: HttpRequest) -> QuerySet[InboxEntry]:
     entries = mine(InboxEntry.objects.all(), request, "connection__seller")
     return entries.filter(state=InboxEntry.State.REJECTED)
+
+
+def open_incidents(request: HttpRequest) -> QuerySet[Incident]:
+    """Those that hold something up, or stand for a connection that does not work; snoozed ones, too."""
+    found = mine(Incident.objects.exclude(state=Incident.State.RESOLVED), request)
+    return found.filter(Q(blocked__gt=0) | Q(operation__in=(groups.CONNECTION, groups.POLL)))
 
 
 def needs_person(request: HttpRequest) -> int:
@@ -93,8 +104,7 @@ class ChannelHealth:
 class Overview:
     now: datetime
     by_status: list[tuple[OrderStatus, int]]
-    late: int
-    at_risk: int
+    today: Today
     held: int
     not_in_erp: int
     oldest_not_in_erp: datetime | None
@@ -104,7 +114,18 @@ class Overview:
     rejected: int
     unread: int
     channels: list[ChannelHealth]
+    # Open incidents, those that need a person and the most valuable first; and how many there are, snoozed ones too.
+    incidents: list[Incident]
+    incident_count: int
     hours: list[tuple[datetime, int]] = field(default_factory=list)
+
+    @property
+    def late(self) -> int:
+        return self.today.late.count
+
+    @property
+    def at_risk(self) -> int:
+        return self.today.at_risk.count
 
     @property
     def idle(self) -> list[ChannelHealth]:
@@ -115,7 +136,8 @@ class Overview:
         """Something a person should see now."""
         stuck = self.oldest_not_in_erp is not None and self.oldest_not_in_erp < self.now - timedelta(minutes=15)
         silent = any(health.overdue for health in self.channels)
-        return bool(self.refused or self.unknown or self.rejected or self.held or self.idle or stuck or silent)
+        waiting = self.refused or self.unknown or self.rejected or self.held or self.idle
+        return bool(waiting or self.incident_count or stuck or silent)
 
     @property
     def clear(self) -> bool:
@@ -136,17 +158,20 @@ def overview(request: HttpRequest) -> Overview:
         trying=Count("pk", filter=Q(state=Job.State.READY) & ~Q(error="")),
     )
     channels = health(request)
+    incidents = open_incidents(request)
+    named = incidents.filter(state=Incident.State.OPEN).select_related("connection")
     return Overview(
         now=now,
         by_status=_by_status(sellers),
-        late=orders.filter(late(now)).count(),
-        at_risk=orders.filter(at_risk(now, sellers)).count(),
+        today=today(orders, sellers, late(now), at_risk(now, sellers), now),
         held=orders.filter(held=True).exclude(status=OrderStatus.CANCELLED).count(),
         not_in_erp=waiting["count"],
         oldest_not_in_erp=waiting["oldest"],
         rejected=sum(one.rejected for one in channels),
         unread=sum(one.unread for one in channels),
         channels=channels,
+        incidents=list(named.order_by("-needs_person", "-value", "first_seen_at")[:INCIDENTS_NAMED]),
+        incident_count=incidents.count(),
         hours=_hours(orders, now),
         **jobs,
     )

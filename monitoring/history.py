@@ -135,6 +135,8 @@ def _said(purpose: str, error: str, calls: Sequence[Exchange], *, news: bool) ->
         return _("%(name)s: there was news.") % {"name": name}
     if purpose in READS:
         runs = len({call.started_at.replace(second=0, microsecond=0) for call in calls})
-        text = ngettext("%(name)s: checked %(count)s time, no change.", "%(name)s: checked %(count)s times, no change.", runs)
+        text = ngettext(
+            "%(name)s: checked %(count)s time, no change.", "%(name)s: checked %(count)s times, no change.", runs
+        )
         return text % {"name": name, "count": runs}
     return _("%(name)s: answered in %(time)s ms.") % {"name": name, "time": max(call.duration_ms for call in calls)}

@@ -8,10 +8,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from connectors.models import Connection
+from connectors.models import Connection, Job
 from hub import vault
 from hub.models import Seller
-from orders.models import Order
+from orders.models import Order, SalesChannel, Shipment, money
+from orders.models import pieces as quantity
 
 
 class Heartbeat(models.Model):
@@ -120,8 +121,10 @@ class Finding(models.Model):
         TYPED_BY_HAND = "typed_by_hand", _("Typed by hand in the ERP")
 
     class State(models.TextChoices):
+        # A list may be old news: nobody sees it before a fresh read says the same.
+        SUSPECTED = "suspected", _("Being checked")
         OPEN = "open", _("Open")
-        # Its repair is on the way; the next comparison says whether it helped.
+        # Its repair is on the way; what comes of it says whether it helped.
         REPAIRING = "repairing", _("Being repaired")
         MENDED = "mended", _("Mended")
         DISMISSED = "dismissed", _("Left as it is")
@@ -133,11 +136,17 @@ class Finding(models.Model):
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
     # What it is about, unique within connection and kind: the channel's or the ERP's id.
     key = models.CharField(max_length=200)
-    # What each side says: {"channel": {...}, "hub": {...}, "erp": [{...}, …]}.
+    # The day of the sale, in the seller's zone.
+    day = models.DateField(null=True, blank=True)
+    # What each side says: {"channel": {...}, "hub": {...}, "erp": [{...}, …]}; see `reconciliation.facts`.
     facts = models.JSONField(default=dict, blank=True)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
     found_at = models.DateTimeField(_("found"), default=timezone.now)
     seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
+    # The job that checks or repairs it, and when that was asked for.
+    job = models.ForeignKey(Job, models.SET_NULL, null=True, blank=True, related_name="+")
+    asked_at = models.DateTimeField(null=True, blank=True)
+    # A code of `reconciliation.repairs`; "checked" where the fresh read found nothing wrong.
     repair = models.CharField(max_length=20, blank=True)
     # Empty where the seller allows the repair to happen by itself.
     repaired_by = models.CharField(max_length=150, blank=True)
@@ -154,10 +163,18 @@ class Finding(models.Model):
                 name="finding_open",
                 condition=Q(state__in=["open", "repairing"]),
             ),
+            models.Index(
+                fields=["asked_at"], name="finding_awaited", condition=Q(state__in=["suspected", "repairing"])
+            ),
+            models.Index(fields=["connection", "day"], name="finding_of_day"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
+
+
+# A page is no list.
+NAMES_SHOWN = 5
 
 
 class DayCount(models.Model):
@@ -174,12 +191,12 @@ class DayCount(models.Model):
     # The channel's ids that are missing, by name: in the hub, and in the ERP.
     missing_in_hub = models.JSONField(default=list, blank=True)
     missing_in_erp = models.JSONField(default=list, blank=True)
+    # Placed so lately, or so plainly under way, that nothing is missing yet: in none of the counts above.
+    on_the_way = models.PositiveIntegerField(_("on the way"), default=0)
     # How many the comparison itself has brought in: a healthy hub has 0.
     repaired = models.PositiveIntegerField(_("repaired"), default=0)
     counted_at = models.DateTimeField(null=True, blank=True)
-    # The running count's place in the channel's list; empty when it is done.
-    cursor = models.JSONField(default=dict, blank=True)
-    error = models.TextField(blank=True)
+    erp_counted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("count of a day")
@@ -192,12 +209,65 @@ class DayCount(models.Model):
     def closes(self) -> bool:
         return not self.missing_in_hub and not self.missing_in_erp
 
+    @property
+    def gaps(self) -> int:
+        return self.channel_count - self.hub_count + self.due_count - self.erp_count
+
+    @property
+    def named(self) -> list[str]:
+        """The first of those that are missing."""
+        missing: list[str] = [*self.missing_in_hub, *self.missing_in_erp]
+        return missing[:NAMES_SHOWN]
+
+
+class Listed(models.Model):
+    """A sale as its channel's list, or an order as the ERP's list, showed it last."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="listed", db_index=False)
+    # Of the list's entry. A channel may list a sale in parts; `sale` is what `fetch` takes.
+    key = models.CharField(max_length=120)
+    sale = models.CharField(max_length=120)
+    # In the seller's zone.
+    day = models.DateField(null=True, blank=True)
+    at = models.DateTimeField(null=True, blank=True)
+    # A channel's: see `contract.ListedSale`. An ERP's is "cancelled" or empty.
+    status = models.CharField(max_length=12, blank=True)
+    raw_status = models.CharField(max_length=120, blank=True)
+    total = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    freight_apart = models.BooleanField(default=False)
+    # An ERP's: see `contract.ErpOrder`. The document is only good for telling whether two are the same.
+    number = models.CharField(max_length=120, blank=True)
+    reference = models.CharField(max_length=120, blank=True)
+    hub_key = models.CharField(max_length=200, blank=True)
+    buyer = models.CharField(max_length=255, blank=True)
+    document_digest = models.CharField(max_length=16, blank=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "key"], name="one_entry_per_list")]
+        indexes = [
+            models.Index(fields=["connection", "day"], name="listed_of_day"),
+            models.Index(fields=["connection", "reference"], name="listed_reference", condition=~Q(reference="")),
+            models.Index(fields=["connection", "hub_key"], name="listed_hub_key", condition=~Q(hub_key="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or self.key
+
+    @property
+    def cancelled(self) -> bool:
+        return self.status == "cancelled"
+
 
 # --- Alerts --------------------------------------------------------------------------------------------------------
 
 
 class Destination(models.Model):
-    """Where a seller's alerts go. The address may hold a secret (a chat's token), so it is sealed."""
+    """Where a seller's alerts go. The address may hold a secret (a chat's token), so it is sealed.
+
+    Sealed is, by kind: {"to": "a@b.c"} (empty: the owners, as they are when it is sent); {"url", "secret"}; {"url"};
+    {"token", "chat"}.
+    """
 
     class Kind(models.TextChoices):
         EMAIL = "email", _("E-mail")
@@ -255,6 +325,8 @@ class AlertRule(models.Model):
     quiet_until = models.TimeField(_("quiet until"), null=True, blank=True)
     urgent = models.BooleanField(_("urgent: also in the quiet hours"), default=False)
     active = models.BooleanField(_("active"), default=True)
+    # The day, in the seller's zone, whose summary has been written.
+    digest_on = models.DateField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("alert rule")
@@ -282,13 +354,21 @@ class Alert(models.Model):
     # The page that mends it, within this hub.
     path = models.CharField(max_length=255, blank=True)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    # The cause itself cannot wait for the end of the quiet hours.
+    urgent = models.BooleanField(default=False)
     opened_at = models.DateTimeField(_("since"), default=timezone.now)
-    seen_at = models.DateTimeField(default=timezone.now)
     mended_at = models.DateTimeField(null=True, blank=True)
     taken_by = models.CharField(max_length=150, blank=True)
+    # No reminders until then, or until it counts more than this.
+    snoozed_until = models.DateTimeField(null=True, blank=True)
+    snoozed_above = models.PositiveIntegerField(null=True, blank=True)
+    # What people were told last ("open", "mended", nothing yet), when, and how often.
+    told_as = models.CharField(max_length=10, blank=True)
     told_at = models.DateTimeField(null=True, blank=True)
-    # Messages sent, and those that were not because of the window or the quiet hours.
     told = models.PositiveIntegerField(default=0)
+    # A message is owed: the quiet hours or the budget held it back.
+    held = models.BooleanField(default=False)
+    # How often it came or went since the last message without one of its own.
     suppressed = models.PositiveIntegerField(default=0)
     escalated_at = models.DateTimeField(null=True, blank=True)
 
@@ -298,7 +378,10 @@ class Alert(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["rule", "cause"], condition=~Q(state="mended"), name="one_alert_per_cause")
         ]
-        indexes = [models.Index(fields=["seller", "-opened_at"], name="alert_newest")]
+        indexes = [
+            models.Index(fields=["seller", "-opened_at"], name="alert_newest"),
+            models.Index(fields=["seller"], name="alert_open", condition=~Q(state="mended")),
+        ]
 
     def __str__(self) -> str:
         return self.cause
@@ -313,11 +396,12 @@ class Delivery(models.Model):
         FAILED = "failed", _("Could not be sent")
 
     destination = models.ForeignKey(Destination, models.CASCADE, related_name="deliveries")
-    alert = models.ForeignKey(Alert, models.CASCADE, null=True, blank=True, related_name="deliveries")
-    # "new", "reminder", "escalation", "mended", "digest", "test".
+    # "escalation", "new", "reminder", "mended", "digest", "test": of a message with several parts the gravest.
     purpose = models.CharField(max_length=12)
     subject = models.CharField(max_length=200)
     body = models.TextField()
+    # For machines: {"alerts": [{"cause": …, "code": …, "state": …, "url": …, "data": {…}}, …], "more": 0}.
+    data = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(default=timezone.now)
@@ -327,7 +411,10 @@ class Delivery(models.Model):
 
     class Meta:
         verbose_name = _("message")
-        indexes = [models.Index(fields=["due_at"], name="delivery_due", condition=Q(state="waiting"))]
+        indexes = [
+            models.Index(fields=["due_at"], name="delivery_due", condition=Q(state="waiting")),
+            models.Index(fields=["destination", "-created_at"], name="delivery_newest"),
+        ]
 
     def __str__(self) -> str:
         return self.subject
@@ -393,3 +480,259 @@ class UsualTime(models.Model):
 
     def __str__(self) -> str:
         return f"{self.step} {self.scope}"
+
+
+# --- Insights ------------------------------------------------------------------------------------------------------
+
+
+class SalesOfDay(models.Model):
+    """One channel's sales of one day to one state, in one currency. Amounts are of what was sold: neither unpaid nor
+    cancelled.
+    """
+
+    channel = models.ForeignKey(SalesChannel, models.CASCADE, related_name="+", db_index=False)
+    # In the seller's zone, by when it was placed.
+    day = models.DateField()
+    state = models.CharField(max_length=2, blank=True)
+    currency = models.CharField(max_length=3)
+    orders = models.PositiveIntegerField(default=0)
+    unpaid = models.PositiveIntegerField(default=0)
+    cancelled = models.PositiveIntegerField(default=0)
+    # Of the orders sold: came back, or is on its way back.
+    returned = models.PositiveIntegerField(default=0)
+    pieces = quantity(_("pieces"))
+    items = money(_("items"))
+    discount = money(_("discount"))
+    freight = money(_("freight"))
+    total = money(_("total"))
+    subsidy = money(_("paid by the marketplace"))
+    fees = money(_("commission"))
+    # What the parcels cost, where the channel says so, and the freight that these same orders were charged.
+    freight_cost = money(_("freight cost"))
+    freight_known = money(_("freight"))
+    freight_orders = models.PositiveIntegerField(default=0)
+    # The totals of those that were cancelled: what was lost.
+    lost = money(_("cancelled"))
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "day", "state", "currency"], name="one_row_of_sales_a_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.day} {self.state}"
+
+
+class ProductOfDay(models.Model):
+    """What one channel sold of one product on one day."""
+
+    channel = models.ForeignKey(SalesChannel, models.CASCADE, related_name="+", db_index=False)
+    day = models.DateField()
+    # The SKU; a line without one goes by its title.
+    product = models.CharField(max_length=255)
+    currency = models.CharField(max_length=3)
+    title = models.CharField(max_length=255, blank=True)
+    pieces = quantity(_("pieces"))
+    revenue = money(_("revenue"))
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "day", "product", "currency"], name="one_row_of_a_product_a_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.day} {self.product}"
+
+
+class PaceOfDay(models.Model):
+    """At what hours one channel's sales of one day were placed, and how long they took from step to step."""
+
+    channel = models.ForeignKey(SalesChannel, models.CASCADE, related_name="+", db_index=False)
+    day = models.DateField()
+    # 24 counts.
+    hours = models.JSONField(default=list)
+    # stage -> see `insights.spread.Spread`.
+    stages = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "day"], name="one_pace_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.day}"
+
+
+class CarrierOfDay(models.Model):
+    """How one carrier did with one channel's parcels, by the day on which their sales were placed."""
+
+    channel = models.ForeignKey(SalesChannel, models.CASCADE, related_name="+", db_index=False)
+    day = models.DateField()
+    carrier = models.CharField(max_length=120)
+    parcels = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)
+    returned = models.PositiveIntegerField(default=0)
+    # With something that went wrong on the way.
+    troubled = models.PositiveIntegerField(default=0)
+    # Delivered, and the buyer had been promised a time.
+    on_time = models.PositiveIntegerField(default=0)
+    late = models.PositiveIntegerField(default=0)
+    # Of those whose dispatch and delivery are known: how many, and their seconds on the way together.
+    timed = models.PositiveIntegerField(default=0)
+    seconds = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "day", "carrier"], name="one_row_of_a_carrier_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.day} {self.carrier}"
+
+
+class Tally(models.Model):
+    """How far one channel's sales have been counted. Held while counting, so that two never do it at once."""
+
+    channel = models.OneToOneField(SalesChannel, models.CASCADE, related_name="+")
+    # The days are this zone's: after a change all is counted anew.
+    zone = models.CharField(max_length=40)
+    # Changes until then are in the counts.
+    changed_until = models.DateTimeField()
+    # The past is counted backwards: from this day on all is there; and whether that is all there is.
+    since = models.DateField()
+    complete = models.BooleanField(default=False)
+    # The day whose night's check is done.
+    checked_on = models.DateField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.since}"
+
+
+# --- Packing -------------------------------------------------------------------------------------------------------
+
+
+class ChannelLabel(models.Model):
+    """A parcel's label as its channel gave it, or why it gave none."""
+
+    shipment = models.OneToOneField(Shipment, models.CASCADE, related_name="label")
+    content_type = models.CharField(max_length=40, blank=True)
+    # It names the buyer.
+    sealed = models.TextField(editable=False)
+    problem = models.TextField(_("problem"), blank=True)
+    fetched_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("label")
+        verbose_name_plural = _("labels")
+
+    def __str__(self) -> str:
+        return f"{self.shipment} {self.content_type}"
+
+
+# --- The desk: a person's own lists, and work over many orders -------------------------------------------------------
+
+
+class SavedView(models.Model):
+    """A list of orders under a name: its filters, its sorting. Its maker's alone, or all of a seller's people's."""
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="saved_views")
+    # Null: the maker's alone.
+    shared_with = models.ForeignKey(Seller, models.CASCADE, null=True, blank=True, related_name="saved_views")
+    name = models.CharField(_("name"), max_length=40)
+    # As in the address: see `desk.filters`.
+    query = models.CharField(max_length=1000, blank=True)
+
+    class Meta:
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
+        constraints = [models.UniqueConstraint(fields=["person", "name"], name="one_view_of_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OrderColumns(models.Model):
+    """The columns in which one person sees the list of orders."""
+
+    person = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="order_columns")
+    chosen = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return ", ".join(self.chosen)
+
+
+class BulkTask(models.Model):
+    """One thing to do to many orders, slice by slice. What is done of it stays done; begun again it goes on.
+
+    The orders are those named (`ids`) or all that the filter finds: never a hundred thousand numbers in one row.
+    """
+
+    class Kind(models.TextChoices):
+        TAG = "tag", _("Add a tag")
+        UNTAG = "untag", _("Remove a tag")
+        HOLD = "hold", _("Hold")
+        RELEASE = "release", _("Release")
+        RETRY = "retry", _("Try failed steps again")
+        DISPATCH = "dispatch", _("Mark as dispatched")
+        EXPORT = "export", _("File for a spreadsheet")
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        STOPPED = "stopped", _("Stopped")
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="bulk_tasks")
+    # Of these the person might change orders when it was asked for; looked at again with each slice.
+    sellers = models.JSONField(default=list)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    # "ids" or "filter" (parameters of the address); "tag", "carrier", "format", "language".
+    params = models.JSONField(default=dict)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    # None: not counted yet.
+    total = models.PositiveIntegerField(null=True, blank=True)
+    # Orders looked at, and those of them at which something was changed (an export: written).
+    seen = models.PositiveIntegerField(default=0)
+    changed = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    # The first of them: {"order", "number", "text"}.
+    errors = models.JSONField(default=list)
+    # All orders up to this key are done; later ones than the last are not part of it.
+    cursor = models.BigIntegerField(default=0)
+    last = models.BigIntegerField(default=0)
+    # A worker has it until then.
+    leased_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    # With its file it is forgotten then.
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("work on many orders")
+        verbose_name_plural = _("work on many orders")
+        indexes = [
+            models.Index(fields=["id"], name="bulk_open", condition=Q(state__in=["waiting", "running"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.seen}/{self.total}"
+
+    @property
+    def open(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.RUNNING)
+
+    @property
+    def percent(self) -> int:
+        return min(100, 100 * self.seen // self.total) if self.total else 0
+
+
+class BulkPart(models.Model):
+    """A piece of a task's file: the rows of one slice, or the finished workbook."""
+
+    task = models.ForeignKey(BulkTask, models.CASCADE, related_name="parts", db_index=False)
+    # The key of its first order; the workbook's is 0.
+    number = models.BigIntegerField()
+    # It names buyers.
+    sealed = models.TextField(editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task", "number"], name="one_part_of_a_slice")]
+
+    def __str__(self) -> str:
+        return f"{self.task_id} {self.number}"

@@ -82,7 +82,7 @@ class Facts:
     @property
     def parcels(self) -> list[Shipment]:
         """What was dispatched, by whoever told it."""
-        return [one for one in self.shipments if one.source == Source.ERP]
+        return [one for one in self.shipments if one.source in (Source.ERP, Source.PERSON)]
 
 
 _OVER = (Job.State.DONE, Job.State.CLOSED)

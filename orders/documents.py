@@ -191,7 +191,10 @@ class OrderDocument(Document):
 
 
 class InvoiceDocument(Document):
-    """An NF-e. `key` is the 44-character access key (letters since 2026); `xml` the whole `nfeProc` as issued."""
+    """An NF-e. `key` is the 44-character access key (letters since 2026); `xml` the whole `nfeProc` as issued.
+
+    `external_id` is what its source calls it, where that announces invoices by an id of its own.
+    """
 
     key: Annotated[str, _limits(44, 44)]
     number: Short = ""
@@ -201,6 +204,7 @@ class InvoiceDocument(Document):
     cancelled: bool = False
     xml: bytes = b""
     shipment_id: Short = ""
+    external_id: Short = ""
 
 
 class DispatchDocument(Document):

@@ -9,28 +9,34 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from orders import invoices, lifecycle
-from orders.documents import DispatchDocument, InvoiceDocument, Milestones, TrackingEventDocument, storable
+from orders import bulk, calendar, invoices, lifecycle
+from orders.documents import DispatchDocument, InvoiceDocument, Milestones, TrackingEventDocument, latest, storable
 from orders.invoices import InvoiceRefused
-from orders.models import Answer, Invoice, Order, OrderEvent, Shipment, TrackingEvent
+from orders.models import Answer, Invoice, Order, OrderEvent, OrderItem, SalesChannel, Shipment, TrackingEvent
 from orders.snapshot import settled
-from orders.vocabulary import Hold, ShipmentStatus, Source
+from orders.vocabulary import Hold, OrderStatus, ShipmentStatus, Source
 
 __all__ = [
     "InvoiceRefused",
     "append",
+    "append_all",
+    "called",
+    "correct_sku",
     "hold",
     "invoice_document",
     "mark_exported",
     "note",
+    "reckon_deadlines",
     "record_answer",
     "record_dispatch",
     "record_invoice",
     "record_tracking",
     "release",
+    "take_back_dispatch",
 ]
 
 
@@ -41,16 +47,20 @@ def _lock(order: Order) -> None:
     )
 
 
-def _advance(order: Order, milestones: Milestones, source: Source, now: datetime) -> list[OrderEvent]:
+def _advance(
+    order: Order, milestones: Milestones, source: Source, now: datetime, told: Sequence[OrderEvent] = ()
+) -> None:
+    """`told`: lines of the timeline that go before those of the milestones. Where something is told, the order has
+    changed, be it in its parts alone.
+    """
     before = [getattr(order, name) for name in lifecycle.COLUMNS]
     events = lifecycle.advance(order, milestones, source=source, now=now)
-    if before != [getattr(order, name) for name in lifecycle.COLUMNS]:
+    if told or before != [getattr(order, name) for name in lifecycle.COLUMNS]:
         order.save(update_fields=[*lifecycle.COLUMNS, "changed_at"])
-    OrderEvent.objects.bulk_create(events)
-    return events
+    OrderEvent.objects.bulk_create([*told, *events])
 
 
-def _assign(row: Invoice | Shipment, columns: dict[str, Any]) -> bool:
+def _assign(row: Invoice | Order | Shipment, columns: dict[str, Any]) -> bool:
     """Writes what differs; whether anything did."""
     changed = [name for name, value in columns.items() if getattr(row, name) != value]
     for name in changed:
@@ -72,6 +82,18 @@ def append(
     event = lifecycle.entry(order, code, source, now or timezone.now(), data or {}, actor)
     event.save(force_insert=True)
     return event
+
+
+def append_all(
+    rows: Iterable[tuple[Order, dict[str, Any]]],
+    code: str,
+    source: Source,
+    actor: str = "",
+    now: datetime | None = None,
+) -> None:
+    """The same for many orders, each with its data, in one statement."""
+    now = now or timezone.now()
+    bulk.insert(OrderEvent, [lifecycle.entry(order, code, source, now, data, actor) for order, data in rows])
 
 
 # --- Invoices
@@ -106,12 +128,12 @@ def _record_invoice(order: Order, document: InvoiceDocument, source: Source, now
     was_cancelled = invoice.cancelled
     changed = not created and _assign(invoice, _news(invoice, document))
     number = {"number": invoice.number or invoice.key[25:34].lstrip("0"), "key": invoice.key}
-    if created:
-        append(order, "invoice_received", source, number, now=now)
+    codes = ["invoice_received"] if created else []
     if document.cancelled and (created or not was_cancelled):
-        append(order, "invoice_cancelled", source, number, now=now)
-    if not document.cancelled:
-        _advance(order, Milestones(invoiced_at=document.issued_at or invoice.issued_at or now), source, now)
+        codes.append("invoice_cancelled")
+    invoiced_at = None if document.cancelled else document.issued_at or invoice.issued_at or now
+    told = [lifecycle.entry(order, code, source, now, number) for code in codes]
+    _advance(order, Milestones(invoiced_at=invoiced_at), source, now, told)
     return invoice if created or changed else None
 
 
@@ -140,6 +162,7 @@ def _create_invoice(order: Order, document: InvoiceDocument) -> Invoice:
         cancelled=document.cancelled,
         sealed_xml=invoices.seal(document.xml),
         shipment_reference=document.shipment_id,
+        external_id=document.external_id,
     )
 
 
@@ -151,6 +174,7 @@ def _news(invoice: Invoice, document: InvoiceDocument) -> dict[str, Any]:
         "issued_at": document.issued_at,
         "amount": document.amount,
         "shipment_reference": document.shipment_id,
+        "external_id": document.external_id,
     }
     news: dict[str, Any] = {name: value for name, value in given.items() if value and not getattr(invoice, name)}
     if document.xml and not invoice.sealed_xml:
@@ -189,21 +213,64 @@ def invoice_document(invoice: Invoice) -> InvoiceDocument:
 
 @transaction.atomic(savepoint=False)
 def record_dispatch(
-    order: Order, document: DispatchDocument, source: Source = Source.ERP, now: datetime | None = None
+    order: Order,
+    document: DispatchDocument,
+    source: Source = Source.ERP,
+    now: datetime | None = None,
+    actor: str = "",
 ) -> Shipment:
-    """The parcel as the ERP knows it; later documents fill in what earlier ones left out."""
+    """The parcel as the ERP, or a person, knows it; later documents fill in what earlier ones left out."""
     now = now or timezone.now()
     _lock(order)
-    shipment, created = Shipment.objects.get_or_create(
-        order=order, source=source.value, external_id=document.external_id, defaults=_parcel(document)
-    )
-    given = {name: value for name, value in _parcel(document).items() if value}
-    changed = _assign(shipment, {**given, **settled(shipment, document.shipped_at, document.delivered_at)})
-    if created or changed:
-        code = "dispatched" if created else "dispatch_changed"
-        append(order, code, source, {"carrier": shipment.carrier, "code": shipment.tracking_code}, now=now)
-    _advance(order, Milestones(shipped_at=document.shipped_at, delivered_at=document.delivered_at), source, now)
+    shipment, code = _shipment(order, document, source)
+    data = {"carrier": shipment.carrier, "code": shipment.tracking_code}
+    told = [lifecycle.entry(order, code, source, now, data, actor)] if code else []
+    _advance(order, Milestones(shipped_at=document.shipped_at, delivered_at=document.delivered_at), source, now, told)
     return shipment
+
+
+def _shipment(order: Order, document: DispatchDocument, source: Source) -> tuple[Shipment, str]:
+    """The parcel's row and what became of it, as the timeline says it."""
+    known = Shipment.objects.filter(order=order, source=source.value, external_id=document.external_id).first()
+    if known is None and source == Source.ERP:
+        known = _reported_by_hand(order, document)
+    if known is not None:
+        given = {name: value for name, value in _parcel(document).items() if value}
+        changed = _assign(known, {**given, **settled(known, document.shipped_at, document.delivered_at)})
+        return known, "dispatch_changed" if changed else ""
+    # Nobody else can be making it: the order is locked.
+    new = Shipment(order=order, source=source.value, external_id=document.external_id, **_parcel(document))
+    for name, value in settled(new, document.shipped_at, document.delivered_at).items():
+        setattr(new, name, value)
+    new.save(force_insert=True)
+    return new, "dispatched"
+
+
+def _reported_by_hand(order: Order, document: DispatchDocument) -> Shipment | None:
+    """The parcel that a person was quicker to report is the ERP's from now on: the channel hears of one, not of two."""
+    by_hand = list(Shipment.objects.filter(order=order, source=Source.PERSON.value))
+    for parcel in sorted(by_hand, key=lambda one: (one.tracking_code != document.tracking_code, one.pk))[:1]:
+        _assign(parcel, {"source": Source.ERP.value, "external_id": document.external_id})
+        return parcel
+    return None
+
+
+@transaction.atomic(savepoint=False)
+def take_back_dispatch(shipment: Shipment, actor: str, now: datetime | None = None) -> bool:
+    """A person reported this parcel by mistake. False where somebody else has said since that it left, or the channel
+    knows of it. Whoever calls sees to it that no message to the channel is under way."""
+    order = shipment.order
+    _lock(order)
+    others = Shipment.objects.filter(order=order, shipped_at__isnull=False).exclude(pk=shipment.pk)
+    mine = Shipment.objects.filter(pk=shipment.pk, source=Source.PERSON.value, answer="")
+    final = order.delivered_at or order.cancelled_at or order.returned_at or order.shipped_at != shipment.shipped_at
+    if final or others.exists() or not mine.delete()[0]:
+        return False
+    order.shipped_at = None
+    lifecycle.advance(order, Milestones())
+    order.save(update_fields=["shipped_at", "status", "changed_at"])
+    append(order, "dispatch_taken_back", Source.PERSON, actor=actor, now=now)
+    return True
 
 
 def _parcel(document: DispatchDocument) -> dict[str, Any]:
@@ -236,6 +303,7 @@ def record_tracking(
     times = {status: min((scan.at for scan in new if scan.status == status), default=None) for status in ON_THE_WAY}
     shipped_at, delivered_at = times[ShipmentStatus.SHIPPED], times[ShipmentStatus.DELIVERED]
     _assign(shipment, settled(shipment, shipped_at, delivered_at))
+    _assign(order, {"moved_at": latest(order.moved_at, max(scan.at for scan in new)), "changed_at": now})
     for scan in new:
         data = {"code": str(shipment), "text": scan.description or scan.raw_status, "place": scan.place}
         append(order, "tracked", source, data, now=scan.at)
@@ -269,9 +337,10 @@ def record_answer(
     order = subject.order
     _lock(order)
     subject.refresh_from_db(fields=["answer", "answer_text", "answered_at"])
-    if not _assign(subject, {"answer": answer.value, "answer_text": storable(text)}):
+    text = storable(text)
+    if (subject.answer, subject.answer_text) == (answer.value, text):
         return None
-    _assign(subject, {"answered_at": now})
+    _assign(subject, {"answer": answer.value, "answer_text": text, "answered_at": now})
     return append(order, ANSWERS[answer], Source.CHANNEL, _about(subject, text), now=now)
 
 
@@ -328,6 +397,26 @@ def release(order: Order, holds: Sequence[str], actor: str, now: datetime | None
     return released
 
 
+def called(sku: str) -> Q:
+    """Lines that go to the ERP under this SKU."""
+    return Q(erp_sku=sku) | Q(erp_sku="", sku=sku)
+
+
+@transaction.atomic(savepoint=False)
+def correct_sku(orders: QuerySet[Order], sku: str, erp_sku: str, actor: str, now: datetime | None = None) -> int:
+    """A person says what the ERP calls this SKU, for the lines that would go to it under `sku` now, of those of these
+    orders that are not there yet. What the channel calls it stays. Returns how many orders have changed.
+    """
+    locked = orders.filter(exported_at=None).order_by("pk").select_for_update(of=("self",))
+    known = {order.pk: order for order in locked}
+    lines = list(OrderItem.objects.filter(called(sku), order__in=known))
+    changed = sorted({line.order_id for line in lines})
+    OrderItem.objects.filter(pk__in=[line.pk for line in lines]).update(erp_sku=storable(erp_sku))
+    data = {"sku": sku, "erp_sku": erp_sku}
+    append_all([(known[pk], data) for pk in changed], "sku_corrected", Source.PERSON, actor, now)
+    return len(changed)
+
+
 def _save_holds(order: Order) -> None:
     order.held = bool(order.active_holds)
     order.save(update_fields=["holds", "released_holds", "held", "changed_at"])
@@ -336,3 +425,30 @@ def _save_holds(order: Order) -> None:
 def note(order: Order, text: str, actor: str, now: datetime | None = None) -> OrderEvent:
     """A person's remark."""
     return append(order, "note", Source.PERSON, {"text": text}, actor, now)
+
+
+# Orders written in one transaction: a channel's pages must not wait long for them.
+RECKONED_AT_ONCE = 500
+
+
+def reckon_deadlines(channel: SalesChannel) -> int:
+    """The channel's calendar has changed: deadlines that it gave to orders which have not left. Returns how many."""
+    working = calendar.of_channel(channel.calendar)
+    open_orders = Order.objects.filter(
+        channel=channel,
+        status__in=(OrderStatus.APPROVED, OrderStatus.INVOICED),
+        ship_by_reckoned=True,
+        approved_at__isnull=False,
+    )
+    count = last = 0
+    while True:
+        with transaction.atomic():
+            some = list(
+                open_orders.filter(pk__gt=last).order_by("pk").select_for_update(of=("self",))[:RECKONED_AT_ONCE]
+            )
+            for order in some:
+                order.ship_by = working.due(order.approved_at or order.placed_at)
+            Order.objects.bulk_update(some, ["ship_by"])
+        if not some:
+            return count
+        count, last = count + len(some), some[-1].pk

@@ -35,7 +35,7 @@ def to_document(order: Order, *, whole: bool = False) -> OrderDocument:
     `whole`: as it was sold. Raises `NothingLeft`. Amounts are those of the channel, to the cent where they were.
     """
     items = sorted(order.items.all(), key=lambda item: item.pk)
-    lines = [_line(item, ZERO if whole else _cancelled(item)) for item in items if whole or item.left]
+    lines = [_line(item, whole=whole) for item in items if whole or item.left]
     if not lines:
         raise NothingLeft(f"Every line of {order.external_id} is cancelled.")
     # A line that the newest document does not hold is no part of that document's totals.
@@ -49,7 +49,7 @@ def to_document(order: Order, *, whole: bool = False) -> OrderDocument:
         milestones=documents.Milestones(**{name: getattr(order, name) for name in MILESTONES}),
         items=tuple(lines),
         payments=tuple(_payment(row) for row in sorted(order.payments.all(), key=lambda row: row.pk)),
-        shipments=tuple(_shipment(row) for row in _parcels(order)),
+        shipments=tuple(_shipment(row) for row in channel_parcels(order)),
         totals=_totals(order, listed),
         tags=tuple(order.tags),
         **_plain(order),
@@ -61,7 +61,8 @@ def _plain(order: Order) -> dict[str, Any]:
         "payment_status": order.payment_status,
         "logistics": order.logistics,
         "raw_logistics": order.raw_logistics,
-        "ship_by": order.ship_by,
+        # A reckoned one is ours, not the channel's word.
+        "ship_by": None if order.ship_by_reckoned else order.ship_by,
         "deliver_by": order.deliver_by,
         "buyer": documents.Buyer(**order.buyer),
         "ship_to": documents.Address(**order.ship_to) if order.ship_to else None,
@@ -89,11 +90,13 @@ def _share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     return (amount * part / whole).quantize(CENT, ROUND_HALF_UP)
 
 
-def _line(item: OrderItem, cancelled: Decimal) -> documents.Item:
+def _line(item: OrderItem, *, whole: bool) -> documents.Item:
+    """As it was sold and as the channel calls it; otherwise what is left, as the ERP calls it."""
+    cancelled = ZERO if whole else _cancelled(item)
     return documents.Item(
         external_id=item.external_id,
         order_id=item.order_reference,
-        sku=item.sku,
+        sku=item.sku if whole else item.erp_sku or item.sku,
         title=item.title,
         quantity=_count(item.quantity - cancelled),
         unit_price=plain(item.unit_price),
@@ -147,7 +150,8 @@ def _payment(row: Payment) -> documents.Payment:
     )
 
 
-def _parcels(order: Order) -> list[Shipment]:
+def channel_parcels(order: Order) -> list[Shipment]:
+    """The sale's parcels as the channel lists them."""
     fetched: list[Shipment] | None = getattr(order, "channel_shipments", None)
     if fetched is not None:
         return fetched

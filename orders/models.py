@@ -4,11 +4,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Greatest, Upper
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from hub.models import Seller
+from orders.calendar import Calendar, of_channel
 from orders.vocabulary import Hold, LineChange, Logistics, OrderStatus, PaymentStatus, ShipmentStatus
 
 if TYPE_CHECKING:
@@ -21,6 +24,12 @@ def money(label: "str | StrPromise") -> "models.DecimalField[Decimal, Decimal]":
 
 def pieces(label: "str | StrPromise") -> "models.DecimalField[Decimal, Decimal]":
     return models.DecimalField(label, max_digits=12, decimal_places=4, default=Decimal(0))
+
+
+def last_step() -> Greatest:
+    """When an order last came a step further. The same expression in the index and in what asks for it."""
+    steps = ("approved_at", "exported_at", "invoiced_at", "shipped_at")
+    return Greatest(*(Coalesce(F(step), F("placed_at")) for step in steps))
 
 
 class SalesChannel(models.Model):
@@ -40,6 +49,11 @@ class SalesChannel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @cached_property
+    def working_time(self) -> Calendar:
+        """Read once for all orders of a page."""
+        return of_channel(self.calendar)
 
 
 class Order(models.Model):
@@ -83,6 +97,10 @@ class Order(models.Model):
     ship_by_reckoned = models.BooleanField(default=False)
     # The promise the buyer was first given; the channel may move it.
     first_deliver_by = models.DateTimeField(null=True, blank=True)
+    # The version of the document that gave it: documents come in any order.
+    first_promised_at = models.DateTimeField(null=True, blank=True)
+    # The last news of its parcels: a scan, or a document of the channel that has one on the way. None: never seen.
+    moved_at = models.DateTimeField(null=True, blank=True)
 
     buyer = models.JSONField(default=dict, blank=True)
     ship_to = models.JSONField(default=dict, blank=True)
@@ -104,6 +122,11 @@ class Order(models.Model):
     # total - (items - discount + freight + interest + other - subsidy); not zero: the amounts do not close.
     difference = money(_("difference"))
 
+    # The same for all orders of one buyer, whatever the channel; empty where the channel withholds the document.
+    buyer_key = models.CharField(max_length=16, blank=True, default="", editable=False)
+    # The part of its priority that the clock does not change; empty until it is weighed (`priority.rank`).
+    worth = models.FloatField(null=True, blank=True, editable=False)
+
     # Lower-case: every number, the buyer's name and document, SKUs. One column, one index, one search.
     search = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(_("received"), default=timezone.now, editable=False)
@@ -120,10 +143,29 @@ class Order(models.Model):
             models.Index(fields=["seller", "status", "-placed_at"], name="order_by_status"),
             models.Index(fields=["channel", "-placed_at"], name="order_by_channel"),
             models.Index(fields=["seller", "state", "-placed_at"], name="order_by_state"),
+            models.Index(F("seller"), Upper("city"), F("placed_at").desc(), name="order_by_city"),
+            models.Index(fields=["seller", "logistics", "-placed_at"], name="order_by_logistics"),
+            # With all that the reports count by: they are answered by the index alone.
             models.Index(
-                fields=["seller", "ship_by"],
+                fields=["seller", "ship_by", "channel", "status", "logistics", "exported_at"],
                 name="order_to_ship",
                 condition=Q(status__in=["approved", "invoiced"]),
+            ),
+            models.Index(
+                fields=["seller", "deliver_by", "moved_at", "channel"],
+                name="order_on_the_way",
+                condition=Q(status="shipped", cancelled_at=None),
+            ),
+            models.Index(
+                F("seller"),
+                F("status"),
+                last_step(),
+                name="order_standing",
+                condition=Q(status__in=["approved", "invoiced", "shipped"]),
+            ),  # fmt: skip
+            models.Index(fields=["seller", "buyer_key"], name="order_of_buyer", condition=~Q(buyer_key="")),
+            models.Index(
+                fields=["id"], name="order_unweighed", condition=Q(worth=None, status__in=["approved", "invoiced"])
             ),
             models.Index(fields=["seller"], name="order_held", condition=Q(held=True)),
             models.Index(fields=["seller", "ship_by"], name="order_by_deadline"),
@@ -176,6 +218,8 @@ class OrderItem(models.Model):
     external_id = models.CharField(max_length=120)
     order_reference = models.CharField(max_length=120, blank=True)
     sku = models.CharField("SKU", max_length=120, blank=True)
+    # What a person says the ERP calls it, where the channel's SKU is unknown there; the channel's stays as it is.
+    erp_sku = models.CharField(_("SKU in the ERP"), max_length=120, blank=True)
     title = models.CharField(_("title"), max_length=255, blank=True)
     quantity = pieces(_("quantity"))
     unit_price = money(_("unit price"))
@@ -284,7 +328,15 @@ class Shipment(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["order", "source", "external_id"], name="one_shipment_per_source")
         ]
-        indexes = [models.Index(fields=["tracking_code"], name="shipment_tracking_code")]
+        indexes = [
+            models.Index(fields=["tracking_code"], name="shipment_tracking_code"),
+            models.Index(fields=["carrier", "order"], name="shipment_carrier", condition=~Q(carrier="")),
+            models.Index(
+                fields=["order"],
+                name="shipment_in_trouble",
+                condition=~Q(exception="") & Q(status__in=["pending", "ready", "shipped", "unknown"]),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.tracking_code or self.external_id
@@ -319,6 +371,8 @@ class Invoice(models.Model):
     # gzip of the file, sealed with the hub's credential keys: it names the buyer.
     sealed_xml = models.TextField(blank=True, editable=False)
     shipment_reference = models.CharField(max_length=120, blank=True)
+    # What the ERP calls it: by this it announces the invoice again.
+    external_id = models.CharField(max_length=120, blank=True)
     problem = models.TextField(_("problem"), blank=True)
     answer = models.CharField(max_length=10, choices=Answer, default=Answer.NONE, blank=True)
     answer_text = models.TextField(blank=True)
@@ -327,6 +381,7 @@ class Invoice(models.Model):
     class Meta:
         verbose_name = _("invoice")
         verbose_name_plural = _("invoices")
+        indexes = [models.Index(fields=["external_id"], name="invoice_external_id", condition=~Q(external_id=""))]
 
     def __str__(self) -> str:
         return self.number or self.key

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from django.db import models
 
 from orders import bulk, documents, money, snapshot
-from orders.documents import OrderDocument
+from orders.documents import OrderDocument, latest
 from orders.lifecycle import MILESTONES, advance, entry
 from orders.models import LineEvent, Order, OrderEvent, OrderItem, OrderReference, Payment, SalesChannel, Shipment
 from orders.vocabulary import Hold, LineChange, Source
@@ -92,6 +92,7 @@ class Sale:
             changed |= self._parts(document, newest, source, now)
             self._tell_lines(self.line_events[counted:], source, now)
             changed |= self._advance(document, source, now)
+            changed |= self._dates(document, now)
         if changed:
             self.order.search = snapshot.search(self.order, self.references, self.items.by_id.values())
             self.order.changed_at = now
@@ -114,6 +115,10 @@ class Sale:
         held_before = order.active_holds
         columns = snapshot.columns(document, digest, now)
         columns["tags"] = snapshot.tags(document, order)
+        if document.ship_by is None and order.ship_by_reckoned:
+            del columns["ship_by"]
+        else:
+            columns["ship_by_reckoned"] = False
         visible = [name for name in _assign(order, {**columns, "holds": holds}) if name not in snapshot.INVISIBLE]
         order.held = bool(order.active_holds)
         if visible:
@@ -133,6 +138,16 @@ class Sale:
         before = [getattr(self.order, name) for name in MILESTONES]
         self.events += advance(self.order, document.milestones, source=source, now=now)
         return before != [getattr(self.order, name) for name in MILESTONES]
+
+    def _dates(self, document: OrderDocument, now: datetime) -> bool:
+        """What follows from all documents together: first promise, the parcel's last news, reckoned deadline."""
+        order = self.order
+        dates = snapshot.promise(order, document, now)
+        dates["moved_at"] = latest(order.moved_at, snapshot.moved(document, now))
+        if order.ship_by_reckoned or order.ship_by is None:
+            dates["ship_by"] = order.channel.working_time.due(order.approved_at) if order.approved_at else None
+            dates["ship_by_reckoned"] = dates["ship_by"] is not None
+        return bool(_assign(order, dates))
 
     # --- Lines, payments, parcels
 
@@ -242,6 +257,7 @@ def new(channel: SalesChannel, document: OrderDocument, digest: str, source: Sou
     sale._parts(document, True, source, now)
     sale._tell_lines(sale.line_events, source, now)
     sale._advance(document, source, now)
+    sale._dates(document, now)
     sale._tell_holds((), now)
     order.search = snapshot.search(order, sale.references, sale.items.by_id.values())
     return sale

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
 from orders import documents, money
@@ -12,7 +13,9 @@ from orders.vocabulary import ShipmentStatus
 
 SEARCH_LENGTH = 4000
 # Changes of these alone are no news for the timeline.
-INVISIBLE = frozenset({"version_at", "content_hash", "holds", "unknown", *MILESTONES})
+INVISIBLE = frozenset(
+    {"version_at", "content_hash", "holds", "unknown", "ship_by_reckoned", "buyer_key", "worth", *MILESTONES}
+)
 MOST_INSTALLMENTS = 32767
 KEY_LENGTH = 120
 
@@ -65,8 +68,16 @@ def columns(document: OrderDocument, digest: str, now: datetime) -> dict[str, An
         "city": ship_to.city if ship_to else "",
         "state": ship_to.state.upper()[:2] if ship_to else "",
         "currency": document.currency,
+        "buyer_key": buyer_key(document),
+        "worth": None,
         **_totals(document),
     }
+
+
+def buyer_key(document: OrderDocument) -> str:
+    """Tells one buyer from another, not who they are."""
+    number = document.buyer.document
+    return sha256(number.encode()).hexdigest()[:16] if number else ""
 
 
 def _totals(document: OrderDocument) -> dict[str, Any]:
@@ -83,6 +94,20 @@ def _totals(document: OrderDocument) -> dict[str, Any]:
         "freight_cost": totals.freight_cost,
         "difference": money.difference(document),
     }
+
+
+def promise(order: Order, document: OrderDocument, now: datetime) -> dict[str, Any]:
+    """The promise of the oldest document that made one, if that is this document."""
+    given_at = version(document, now)
+    if document.deliver_by is None or (order.first_promised_at and order.first_promised_at <= given_at):
+        return {}
+    return {"first_deliver_by": document.deliver_by, "first_promised_at": given_at}
+
+
+def moved(document: OrderDocument, now: datetime) -> datetime | None:
+    """News of a parcel on its way, as far as the channel shows them: that the document changed while it was."""
+    on_the_way = any(parcel.status == ShipmentStatus.SHIPPED for parcel in document.shipments)
+    return version(document, now) if on_the_way else None
 
 
 def tags(document: OrderDocument, order: Order) -> list[str]:

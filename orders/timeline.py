@@ -34,6 +34,7 @@ SENTENCES: dict[str, Sentence] = {
     "cancelled": _("Cancelled on %(when)s."),
     "returned": _("Returned on %(when)s."),
     "cancelled_after_shipping": _("Cancelled after it had left: the parcel has to come back."),
+    "sku_corrected": _("SKU %(sku)s goes to the ERP as %(erp_sku)s."),
     # Holds
     "held": _("Held: %(hold)s."),
     "hold_cleared": _("No reason to hold any more: %(hold)s."),
@@ -44,6 +45,7 @@ SENTENCES: dict[str, Sentence] = {
     "invoice_refused": _("Invoice not accepted: %(message)s"),
     "dispatched": _("Dispatched: %(carrier)s %(code)s"),
     "dispatch_changed": _("Dispatch changed: %(carrier)s %(code)s"),
+    "dispatch_taken_back": _("The dispatch was reported by mistake: taken back."),
     "tracked": _("%(code)s: %(text)s %(place)s"),
     # The ERP and the channel
     "exported": _("Written into %(erp)s under number %(number)s."),
@@ -61,6 +63,8 @@ SENTENCES: dict[str, Sentence] = {
     "handled_by_hand": _("%(operation)s handled by hand. %(reason)s"),
     "retried": _("%(operation)s started again."),
     "paused": _("Paused: %(reason)s"),
+    "tagged": _("Tagged: %(tag)s."),
+    "untagged": _("Tag removed: %(tag)s."),
     "note": "%(text)s",
 }
 

@@ -20,7 +20,7 @@ import pytest
 from django.conf import settings as django_settings
 from hypothesis import settings
 
-from tests.support.servers import Postgres, Redis, hub_env
+from monitoring.bench.servers import NotInstalled, Postgres, Redis, hub_env
 
 KEYS = ("SECRET_KEY", "CREDENTIAL_KEYS")
 SERVER_URLS = ("DATABASE_URL", "REDIS_URL")
@@ -41,6 +41,9 @@ def pytest_configure() -> None:
     _resources.callback(shutil.rmtree, home, ignore_errors=True)
     try:
         chosen = _embedded(home) if os.environ.get("TEST_DATABASE") == "sqlite" else _servers(home)
+    except NotInstalled as missing:
+        _resources.close()
+        raise pytest.UsageError(f"{missing} `python -m tests.support.install` says how to get it.") from missing
     except BaseException:
         _resources.close()
         raise
@@ -49,6 +52,13 @@ def pytest_configure() -> None:
     # pytest-django takes over only where the settings have been read.
     assert django_settings.INSTALLED_APPS
     _refuse_the_internet()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_emptying() -> None:
+    from tests.support import emptying
+
+    emptying.install()
 
 
 def pytest_unconfigure() -> None:

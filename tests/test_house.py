@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import BEAT, ROOT, WEB, WORKER
+from monitoring.bench.servers import BEAT, ROOT, WEB, WORKER
 
 # Put together here, so that this file does not hold what it forbids.
 REGISTRY_HOSTS = [

@@ -1,7 +1,10 @@
 """The servers that other tests rely on, and the refusal of every address beyond loopback."""
 
 import os
+import signal
 import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -9,8 +12,20 @@ import pytest
 import redis
 import requests
 
+from monitoring.bench.servers import (
+    HubProcess,
+    Postgres,
+    Redis,
+    Server,
+    Web,
+    alive,
+    beat,
+    hub_env,
+    manage,
+    wait_until,
+    worker,
+)
 from tests.support import chromium
-from tests.support.servers import HubProcess, Postgres, Redis, Web, beat, hub_env, manage, wait_until, worker
 
 
 def test_addresses_beyond_loopback_are_refused():
@@ -72,6 +87,34 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path):
     broken = HubProcess("broken", ["no_such_module_anywhere"], {}, tmp_path, lambda process: False)
     with pytest.raises(RuntimeError, match="no_such_module_anywhere"):
         broken.start()
+
+
+class Parent(Server):
+    """A child and, below it, a grandchild that ignores the polite signal."""
+
+    name = "parent"
+    GRANDCHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); "
+    CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", self.CHILD, self.GRANDCHILD + "time.sleep(300)"]
+
+    def ready(self) -> bool:
+        return "ready" in self.output()
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["running", "killed before"])
+@pytest.mark.parametrize("end", [Server.stop, Server.kill, Server.close])
+def test_nothing_that_a_program_started_outlives_it(end: Callable[[Server], None], killed: bool):
+    with Parent() as parent:
+        _parent, grandchild = family = parent.family()
+        if killed:
+            os.kill(parent.pid, signal.SIGKILL)
+            wait_until(lambda: not parent.running, 5, "the parent is dead")
+            assert parent.family() == [grandchild]
+        end(parent)
+        assert [pid for pid in family if alive(pid)] == []
+        assert not parent.running
 
 
 @pytest.mark.real

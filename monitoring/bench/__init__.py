@@ -4,4 +4,7 @@
 starts the servers, makes each benchmark a database of its own and prints the table.
 """
 
-NAMES = ("ingest", "ledger", "pipeline", "push", "freshness", "fairness", "calls", "catchup", "memory")
+NAMES = (
+    "ingest", "ledger", "pipeline", "push", "freshness", "fairness", "calls", "catchup", "incident",
+    "reports", "pages", "memory",
+)  # fmt: skip

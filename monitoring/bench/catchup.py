@@ -54,13 +54,13 @@ def run() -> Report:
         finished.append(job)
         desk.finish(job)
 
-    with _simulated() as clock:
+    with simulated() as clock:
         orders = _announced(connection, clock)
         begun = clock.seconds
         while Job.objects.exclude(state=Job.State.DONE).exists():
             connection.refresh_from_db()
             if not work.drain(connection, {"fetch": one_call}, lambda job, failure: None, lambda: False):
-                _wait(connection, clock)
+                wait(connection, clock)
         minutes = (clock.seconds - begun) / 60
     limit = _limit_minutes(orders)
     report.add(
@@ -83,7 +83,7 @@ def _announced(connection: Connection, clock: Clock) -> int:
     return amount
 
 
-def _wait(connection: Connection, clock: Clock) -> None:
+def wait(connection: Connection, clock: Clock) -> None:
     """Until the dispatcher finds something due."""
     due = Job.objects.filter(state__in=ledger.OPEN).aggregate(first=Min("due_at"))["first"]
     connection.refresh_from_db()
@@ -97,7 +97,7 @@ def _limit_minutes(orders: int) -> float:
 
 
 @contextmanager
-def _simulated() -> Iterator[Clock]:
+def simulated() -> Iterator[Clock]:
     clock = Clock()
     with ExitStack() as stack:
         for module in ("connectors.work", "connectors.budget"):

@@ -1,5 +1,6 @@
 """What a small seller notices of a big one's backlog."""
 
+import os
 import statistics
 import time
 
@@ -22,7 +23,11 @@ def run() -> Report:
     report = Report()
     simulated = {name: world.start((world.ERP,), options={world.ERP: {"delay": CALL_SECONDS}}) for name in "ab"}
     big, small = (_seller(name, simulated[name]) for name in "ab")
-    with servers.folder("bench") as folder, servers.worker(folder) as worker, servers.beat(folder):
+    with (
+        servers.folder("bench") as folder,
+        servers.worker(os.environ, folder) as worker,
+        servers.beat(os.environ, folder),
+    ):
         _waits(small, "warm")
         alone = _waits(small, "alone")
         _line_up(big)

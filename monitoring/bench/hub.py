@@ -1,5 +1,6 @@
 """A whole hub on simulators: worker, clock and web as processes of their own, the simulators in this one."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -8,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.utils import timezone
-
 from connectors.models import Connection, Job
 from connectors.simulation import world
 from connectors.simulation.server import Request, Response
@@ -17,13 +16,13 @@ from connectors.simulation.world import World
 from hub.models import Seller
 from monitoring.bench import servers
 from monitoring.bench.measure import Report
-from monitoring.bench.servers import Program
+from monitoring.bench.servers import HubProcess
 from monitoring.management.commands.demo import outcomes
 
-# The back office of the simulated ERP works without delay.
 # Sales that the seller ships: the marketplaces invoice or hide the buyer of those they ship themselves.
 PLACED = {"amazon": {"program": "DBA"}, "mercado_livre": {"logistic": "cross_docking"}}
-AT_ONCE = {world.ERP: {"invoice_after": 0.0, "dispatch_after": 0.0}, "mercado_livre": {"carrier_after": 0.0}}
+# The back office of the simulated ERP works without delay.
+BACK_OFFICE = {world.ERP: {"invoice_after": 0.0, "dispatch_after": 0.0}, "mercado_livre": {"carrier_after": 0.0}}
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Hub:
     connections: dict[str, Connection]
     folder: Path
     calls: list[Call] = field(default_factory=list)
-    programs: list[Program] = field(default_factory=list)
+    programs: list[HubProcess] = field(default_factory=list)
 
     def listen(self) -> None:
         """Keeps every call from now on in `calls`."""
@@ -101,26 +100,29 @@ def hub(
     *,
     concurrency: int = 2,
     pushes: bool = False,
+    back_office: bool = True,
     kinds: tuple[str, ...] = (*world.CHANNELS, world.ERP),
     **settings: Any,
 ) -> Iterator[Hub]:
-    """Connected and polling, with nothing to do yet. `settings` are every connection's."""
+    """A seller of its own, connected and polling, with nothing to do yet. `back_office`: the ERP invoices and ships.
+    `settings` are every connection's.
+    """
     with ExitStack() as stack:
         folder = stack.enter_context(servers.folder("bench"))
-        simulated = world.start(kinds, options=AT_ONCE)
+        simulated = world.start(kinds, options=BACK_OFFICE if back_office else {})
         stack.callback(simulated.stop)
-        web = stack.enter_context(servers.web(folder)) if pushes else None
-        seller, _made = Seller.objects.get_or_create(slug="bench", defaults={"name": "Bench"})
-        address = f"http://{servers.HOST}:{web.port}" if web else ""
+        web = [stack.enter_context(servers.Web(os.environ, folder))] if pushes else []
+        seller = Seller.objects.create(name="Bench", slug=f"bench-{Seller.objects.count()}")
+        address = web[0].url if web else ""
         connections = world.connect(simulated, seller, pushes_to=address, **{"calls_per_second": 0, **settings})
+        # The next hub on this database must not call simulators that are gone.
+        stack.callback(seller.connections.update, state=Connection.State.PAUSED)
         started = Hub(simulated, connections, folder)
         started.programs += [
-            *([web] if web else []),
-            stack.enter_context(servers.worker(folder, concurrency=concurrency)),
-            stack.enter_context(servers.beat(folder)),
+            *web,
+            stack.enter_context(servers.worker(os.environ, folder, concurrency=concurrency)),
+            stack.enter_context(servers.beat(os.environ, folder)),
         ]
-        begun = timezone.now()
-        servers.wait_until(
-            lambda: not Connection.objects.exclude(last_poll_ok_at__gt=begun).exists(), 30, "each connection was polled"
-        )
+        unpolled = seller.connections.filter(last_poll_ok_at=None)
+        servers.wait_until(lambda: not unpolled.exists(), 60, "each connection was polled")
         yield started

@@ -1,9 +1,9 @@
 """Handing out and finishing a job that does nothing, against Celery doing the same with a task."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,9 @@ def _rate(work_off: Callable[[], None]) -> float:
     return AMOUNT / seconds
 
 
-def _celery(folder: Path) -> AbstractContextManager[servers.Program]:
+def _celery(folder: Path) -> servers.HubProcess:
     """A real worker with one process, as the ledger's side has one."""
-    return servers.worker(folder, "yardstick", 1, ["--include", "monitoring.bench.noop", "--queues", QUEUE])
+    return servers.worker(os.environ, folder, "yardstick", 1, ["--include", "monitoring.bench.noop", "--queues", QUEUE])
 
 
 def _tasks() -> float:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import itertools
 import json
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,7 +27,10 @@ def run() -> Report:
     secret = simulated.simulator(world.ERP).account_credentials()["client_secret"]
     simulated.stop()
     numbers = itertools.count(1)
-    with servers.folder("bench") as folder, servers.web(folder, "monitoring.bench.web", threads=CLIENTS) as web:
+    with (
+        servers.folder("bench") as folder,
+        servers.Web(os.environ, folder, threads=CLIENTS, command=("gunicorn", "monitoring.bench.web")) as web,
+    ):
         ready = [_pushes(connection, secret, web.port, numbers) for _ in range(RUNS + 1)]
         empty = [_request("/bench/empty/", b"{}", web.port)] * REQUESTS
         seconds = alternate(

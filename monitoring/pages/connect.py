@@ -3,7 +3,9 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from csp.decorators import csp_update
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,10 +21,10 @@ from connectors.models import Connection
 from connectors.registry import of_role, services
 from connectors.work import open_adapter
 from hub.models import Seller
-from hub.tenancy import may_act, sellers_of
+from hub.tenancy import Permission
 from monitoring.pages import words
 from monitoring.pages.connections import writable
-from monitoring.pages.shell import action, actor, form_page, page, person, show
+from monitoring.pages.shell import action, actor, form_page, log, page, person, sellers_allowing, show
 
 # Time to sign in at the service, look up a password and come back.
 CONSENT_SECONDS = 30 * 60
@@ -150,7 +152,7 @@ def connect(request: HttpRequest, kind: str) -> HttpResponse:
     service = services().get(kind)
     if service is None:
         raise Http404
-    sellers = [seller for seller in sellers_of(request.user) if may_act(request.user, seller)]
+    sellers = sellers_allowing(request, Permission.SETTINGS)
     form = SettingsForm(service, sellers, None, request.POST if request.method == "POST" else None)
     if request.method == "POST" and sellers and form.is_valid():
         made = _connect(request, form, sellers)
@@ -176,12 +178,16 @@ def _takes_tokens(service: Service) -> bool:
 def _connect(request: HttpRequest, form: SettingsForm, sellers: list[Seller]) -> Connection | None:
     seller = next((one for one in sellers if one.pk == form.cleaned_data.get("seller", sellers[0].pk)), sellers[0])
     try:
-        return actions.connect(seller, form.service.kind, form.cleaned_data["name"], form.choices(), form.secrets())
+        made = actions.connect(seller, form.service.kind, form.cleaned_data["name"], form.choices(), form.secrets())
     except Failure as failure:
         form.add_error(None, words.stored(str(failure)))
         return None
+    log(request, "connection_created", seller, made.name, after=form.choices())
+    return made
 
 
+# Sending its form leads on to the service's own page, whichever that is.
+@csp_update({"form-action": ["https:", *(["http://127.0.0.1:*"] if settings.SIMULATORS else [])]})
 @form_page
 def sign_in(request: HttpRequest, pk: int) -> HttpResponse:
     """Says what comes next; a press leads to the service's own page (`consent`)."""
@@ -224,6 +230,7 @@ def consent_given(request: HttpRequest) -> HttpResponse:
     try:
         actions.store_credentials(found, open_adapter(found).exchange(code, request.GET.dict()))
         actions.resume(found, actor(request))
+        log(request, "connection_signed_in", found.seller, found.name)
         messages.success(request, _("Signed in. Orders come in from now on."))
     except Failure as failure:
         messages.error(request, words.stored(str(failure)))
@@ -244,10 +251,13 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
     form = SettingsForm(service, [found.seller], found, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        found.settings = {**found.settings, **form.choices()}
+        before, found.settings = found.settings, {**found.settings, **form.choices()}
         found.external_account = str(found.settings.get("external_account") or found.external_account)
         found.save(update_fields=["settings", "external_account"])
         actions.correct_credentials(found, form.secrets())
+        # That secrets were typed is told, never which.
+        typed = {"secrets": True} if form.secrets() else {}
+        log(request, "connection_changed", found.seller, found.name, before, {**found.settings, **typed})
         messages.success(request, _("Saved."))
         return HttpResponseRedirect(reverse("connection", args=[pk]))
     return show(

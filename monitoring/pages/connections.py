@@ -17,10 +17,10 @@ from connectors.contract import Field, Service
 from connectors.failures import Failure
 from connectors.models import Connection
 from connectors.registry import services
-from hub.tenancy import may_act
+from hub.tenancy import Permission, may
 from monitoring import figures
 from monitoring.pages import words
-from monitoring.pages.shell import action, actor, back, carry_out, must_act, one, page, show
+from monitoring.pages.shell import action, actor, back, carry_out, log, must_act, one, page, sees, show
 
 
 @page
@@ -46,8 +46,10 @@ def connection(request: HttpRequest, pk: int) -> HttpResponse:
         choices=_choices(found, service),
         backfills=found.backfills.order_by("-created_at")[:5],
         period=Period(),
+        bodies=all(sees(request, one, found.seller_id) for one in (Permission.BUYER, Permission.MONEY)),
         calls=found.exchanges.order_by("-started_at")[:20],
-        can_act=may_act(request.user, found.seller),
+        can_act=may(request.user, found.seller, Permission.WORK),
+        can_set=may(request.user, found.seller, Permission.SETTINGS),
         signs_in=bool(service and "consent_url" in service.capabilities),
     )
 
@@ -90,14 +92,26 @@ class Period(forms.Form):
 
 
 def _deed(request: HttpRequest, pk: int, deed: Callable[[Connection], Any], done: str) -> HttpResponse:
-    found = writable(request, pk)
+    """Of everyday work; what changes a connection is `_setting`."""
+    found = writable(request, pk, Permission.WORK)
     carry_out(request, lambda: deed(found), done)
     return back(request, reverse("connection", args=[pk]))
 
 
-def writable(request: HttpRequest, pk: int) -> Connection:
+def _setting(
+    request: HttpRequest, pk: int, deed: Callable[[Connection], Any], done: str, what: str, after: dict[str, Any]
+) -> HttpResponse:
+    """Written into the seller's log as `what`."""
+    found = writable(request, pk)
+    before = {"state": found.state}
+    carry_out(request, lambda: deed(found), done)
+    log(request, what, found.seller, found.name, before, {"state": found.state, **after})
+    return back(request, reverse("connection", args=[pk]))
+
+
+def writable(request: HttpRequest, pk: int, permission: Permission = Permission.SETTINGS) -> Connection:
     found = one(Connection.objects.select_related("seller"), request, pk)
-    must_act(request, found.seller)
+    must_act(request, found.seller, permission)
     return found
 
 
@@ -111,12 +125,25 @@ def _flow(request: HttpRequest) -> str:
 
 @action
 def pause(request: HttpRequest, pk: int) -> HttpResponse:
-    return _deed(request, pk, lambda found: actions.pause(found, actor(request), _flow(request)), _("Paused."))
+    flow = _flow(request)
+    said = {"flow": flow} if flow else {}
+    return _setting(
+        request, pk, lambda found: actions.pause(found, actor(request), flow), _("Paused."), "connection_paused", said
+    )
 
 
 @action
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
-    return _deed(request, pk, lambda found: actions.resume(found, actor(request), _flow(request)), _("It runs again."))
+    flow = _flow(request)
+    said = {"flow": flow} if flow else {}
+    return _setting(
+        request,
+        pk,
+        lambda found: actions.resume(found, actor(request), flow),
+        _("It runs again."),
+        "connection_resumed",
+        said,
+    )
 
 
 @action
@@ -143,7 +170,10 @@ def backfill(request: HttpRequest, pk: int) -> HttpResponse:
         return back(request, reverse("connection", args=[pk]))
     since, until = _midnight(form.cleaned_data["since"]), _midnight(form.cleaned_data["until"]) + timedelta(days=1)
     said = _("The period is read again, behind today's orders.")
-    return _deed(request, pk, lambda found: actions.backfill(found, since, until, actor(request)), said)
+    period = {"since": str(form.cleaned_data["since"]), "until": str(form.cleaned_data["until"])}
+    return _setting(
+        request, pk, lambda found: actions.backfill(found, since, until, actor(request)), said, "period_read", period
+    )
 
 
 def _midnight(day: Any) -> datetime:

@@ -1,11 +1,11 @@
-"""Everything that did not go through: why, since when, what it blocks, and what a person can do about it."""
+"""The operator's page: the incidents first, then every single thing that did not go through."""
 
 import json
-from dataclasses import dataclass
+from collections import Counter
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,11 +14,23 @@ from django.utils.translation import gettext_lazy, ngettext
 from connectors import actions
 from connectors.failures import Failure
 from connectors.models import InboxEntry, Job
-from hub.models import Seller
-from hub.tenancy import may_act
+from hub.tenancy import Permission, may_act
 from monitoring import figures
-from monitoring.pages import words
-from monitoring.pages.shell import action, actor, back, carry_out, must_act, one, page, seller_ids, show
+from monitoring.pages import incidents, words
+from monitoring.pages.shell import (
+    action,
+    actor,
+    back,
+    carry_out,
+    log,
+    must_act,
+    one,
+    page,
+    sees,
+    sellers_allowing,
+    show,
+)
+from orders.models import OrderReference
 
 SHOWN = 50
 # The raw document of a push may be megabytes; a page is not the place for all of it.
@@ -39,24 +51,15 @@ _STATES = {
 }
 
 
-@dataclass(frozen=True)
-class Cause:
-    """Equal failures, so that all of them can be tried again with one press."""
-
-    connection_id: int
-    connection_name: str
-    operation: str
-    code: str
-    error: str
-    count: int
-
-
 @page
 def failures(request: HttpRequest) -> HttpResponse:
     view = request.GET.get("show", "")
     view = view if view in VIEWS else ""
-    jobs = _jobs(request, view)
+    number = request.GET.get("q", "").strip()[:200]
+    jobs = _numbered_jobs(_jobs(request, view), number)
     entries = figures.rejected_entries(request) if view in ("", "person", "unread") else InboxEntry.objects.none()
+    entries = entries.filter(external_id=number) if number else entries
+    alike = incidents.by_key(request)
     shown = list(jobs.select_related("connection__seller", "order").order_by("failed_since", "pk")[:SHOWN])
     return show(
         request,
@@ -64,9 +67,10 @@ def failures(request: HttpRequest) -> HttpResponse:
         _("Failed syncs"),
         views=list(VIEWS.items()),
         chosen=view,
-        jobs=shown,
+        jobs=[(job, alike.get((job.connection_id, job.operation, job.cause))) for job in shown],
         entries=list(entries.select_related("connection__seller").defer("body").order_by("received_at")[:SHOWN]),
-        causes=_causes(jobs),
+        number=number,
+        incidents=incidents.listed(request),
         shown_limit=SHOWN if len(shown) == SHOWN else 0,
         can_act=_may_act_somewhere(request),
     )
@@ -79,20 +83,16 @@ def _jobs(request: HttpRequest, view: str) -> QuerySet[Job]:
     return jobs.filter(state__in=_STATES[view]) if view else jobs
 
 
-def _causes(jobs: QuerySet[Job]) -> list[Cause]:
-    """The causes that block more than one step, most blocking first."""
-    rows = (
-        jobs.order_by()
-        .values_list("connection_id", "connection__name", "operation", "code", "error")
-        .annotate(count=Count("pk"))
-        .filter(count__gt=1)
-        .order_by("-count")[:8]
-    )
-    return [Cause(*row) for row in rows]
+def _numbered_jobs(jobs: QuerySet[Job], number: str) -> QuerySet[Job]:
+    """Of the order with this number, any of those it has."""
+    if not number:
+        return jobs
+    orders = OrderReference.objects.filter(value=number).values("order")
+    return jobs.filter(Q(order__in=orders) | Q(order__external_id=number) | Q(key=number))
 
 
 def _may_act_somewhere(request: HttpRequest) -> bool:
-    return any(may_act(request.user, seller) for seller in Seller.objects.filter(pk__in=seller_ids(request)))
+    return bool(sellers_allowing(request))
 
 
 # --- Jobs ----------------------------------------------------------------------------------------------------------
@@ -122,22 +122,15 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
 
 @action
 def retry_selected(request: HttpRequest) -> HttpResponse:
-    """The ticked ones (`job`, `entry`), or all of one cause (`connection`, `operation`, `code`, `error`), as many as
-    the view (`show`) that offered it had counted.
-    """
-    view = request.POST.get("show", "")
-    jobs = _writable(_jobs(request, view if view in VIEWS else ""), request)
-    if "error" in request.POST:
-        jobs = jobs.filter(
-            connection_id=_number(request.POST.get("connection")),
-            operation=request.POST.get("operation", ""),
-            code=request.POST.get("code", ""),
-            error=request.POST["error"],
-        )
-    else:
-        jobs = jobs.filter(pk__in=[_number(pk) for pk in request.POST.getlist("job")])
+    """The ticked ones (`job`, `entry`). All of one cause are tried again from their incident."""
+    jobs = _writable(figures.failed_jobs(request), request)
+    jobs = jobs.filter(pk__in=[_number(pk) for pk in request.POST.getlist("job")])
+    chosen = Counter(jobs.values_list("connection__seller_id", flat=True))
     count = actions.retry_all(jobs, actor(request)) + _replay_ticked(request)
     if count:
+        for seller in sellers_allowing(request):
+            if chosen[seller.pk] > 1:
+                log(request, "steps_retried", seller, after={"count": chosen[seller.pk]})
         said = ngettext("%(count)s is tried again now.", "%(count)s are tried again now.", count)
         messages.success(request, said % {"count": count})
     else:
@@ -155,10 +148,7 @@ def _replay_ticked(request: HttpRequest) -> int:
 
 def _writable(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
     """Of these rows those whose seller this person may act for."""
-    sellers = [
-        seller.pk for seller in Seller.objects.filter(pk__in=seller_ids(request)) if may_act(request.user, seller)
-    ]
-    return rows.filter(connection__seller_id__in=sellers)
+    return rows.filter(connection__seller_id__in=[seller.pk for seller in sellers_allowing(request)])
 
 
 def _number(text: str | None) -> int:
@@ -179,7 +169,10 @@ def _reason(request: HttpRequest) -> str:
 def entry(request: HttpRequest, pk: int) -> HttpResponse:
     """The document as it came."""
     found = one(InboxEntry.objects.select_related("connection__seller", "order"), request, pk, "connection__seller")
-    text = bytes(found.body).decode("utf-8", "replace")
+    # The document holds all the channel knows of the buyer, and the amounts.
+    seller = found.connection.seller_id
+    hidden = not all(sees(request, permission, seller) for permission in (Permission.BUYER, Permission.MONEY))
+    text = "" if hidden else bytes(found.body).decode("utf-8", "replace")
     return show(
         request,
         "entry.html",
@@ -187,6 +180,7 @@ def entry(request: HttpRequest, pk: int) -> HttpResponse:
         entry=found,
         text=_pretty(text)[:DOCUMENT_CHARS],
         cut=len(text) > DOCUMENT_CHARS,
+        hidden=hidden,
         can_act=may_act(request.user, found.connection.seller),
     )
 

@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 
 from connectors import actions
 from connectors.models import InboxEntry, Job
-from hub.tenancy import may_act
+from hub.tenancy import Permission, may_act
 from monitoring import history, story
 from monitoring.pages import words
 from monitoring.pages.orders import erps_of
-from monitoring.pages.shell import action, actor, back, carry_out, must_act, one, page, show
+from monitoring.pages.shell import action, actor, back, carry_out, cover, must_act, one, page, sees, show
 from orders import doors
 from orders.models import Order, Shipment
 from orders.vocabulary import Hold, OrderStatus
@@ -29,6 +29,9 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         Prefetch("shipments", Shipment.objects.prefetch_related("events")),
     )  # fmt: skip
     sale = one(rows, request, pk)
+    sees_buyer = sees(request, Permission.BUYER, sale.seller_id)
+    if not sees_buyer:
+        cover(sale)
     jobs = list(sale.jobs.select_related("connection").order_by("-created_at"))
     exports = [job for job in jobs if job.operation == "export"]
     erps = erps_of(request).get(sale.seller_id, [])
@@ -51,6 +54,8 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         jobs=jobs,
         retriable=(Job.State.REFUSED, Job.State.UNKNOWN, Job.State.READY),
         can_act=may_act(request.user, sale.seller),
+        sees_buyer=sees_buyer,
+        sees_calls=sees_buyer and sees(request, Permission.MONEY, sale.seller_id),
         can_hold=sale.status in (OrderStatus.PENDING, OrderStatus.APPROVED)
         and sale.exported_at is None
         and Hold.PERSON not in sale.active_holds,

@@ -1,4 +1,4 @@
-"""The first page: what is open, what is late, and how every connection is."""
+"""Today, the first page: what to do next, what sells, what is open, and how every connection is."""
 
 import json
 from dataclasses import dataclass
@@ -6,11 +6,23 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from monitoring import figures
-from monitoring.pages import words
+from monitoring.incidents import groups, remedies
+from monitoring.insights.tables import grown
+from monitoring.models import Incident
+from monitoring.pages import setup, words
+from monitoring.pages.shell import sellers_allowing
+from monitoring.templatetags.hub import money
+from monitoring.today import Amount, Departure, Sold, after_tomorrow
+from orders.calendar import DAY
+
+# The list of what the seller packs and nothing holds back: `monitoring.packing.picking.to_dispatch`.
+TO_DISPATCH = "status=open&held=no&logistics=own&sort=deadline"
 
 
 @dataclass(frozen=True)
@@ -27,10 +39,17 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     view = figures.overview(request)
     return {
         **context,
-        "title": _("Overview"),
+        "title": _("Today"),
         "view": view,
+        "today": view.today,
+        "checklist": setup.checklist(request),
         "news": _news(view),
         "urgent": _urgent(view),
+        "departures": [_departure(one) for one in view.today.departures],
+        "sold": [_sold(one) for one in view.today.channels],
+        "sold_today": _of_today(),
+        "packs": bool(sellers_allowing(request)),
+        "growth": grown(view.today.sold.growth),
         "statuses": _statuses(view),
         "chart": _chart(view),
         "chart_options": json.dumps(
@@ -50,10 +69,15 @@ def _news(view: figures.Overview) -> list[tuple[str, str, str]]:
     """(tone, sentence, link) for all that is open, worst first."""
     failures = reverse("failures")
     orders = reverse("orders")
+    explained = {one.connection_id for one in view.incidents if one.operation == groups.CONNECTION}
     lines: list[tuple[str, str, str]] = [
+        ("red" if one.needs_person else "amber", _incident(one), reverse("incident", args=[one.pk]))
+        for one in view.incidents
+    ]
+    lines += [
         ("red", _("%(name)s: %(state)s.") % {"name": one.connection.name, "state": _state(one)},
          reverse("connection", args=[one.connection.pk]))
-        for one in view.idle
+        for one in view.idle if one.connection.pk not in explained
     ]  # fmt: skip
     lines += [
         ("red", _("%(name)s should have looked for news %(time)s.") % {
@@ -94,21 +118,77 @@ def _news(view: figures.Overview) -> list[tuple[str, str, str]]:
     return lines
 
 
+def _incident(incident: Incident) -> str:
+    what, since = remedies.what(incident), words.span(timezone.now() - incident.first_seen_at)
+    if not incident.orders:
+        return _("%(what)s (for %(time)s)") % {"what": what.rstrip("."), "time": since}
+    held = ngettext("%(count)s order held up", "%(count)s orders held up", incident.orders) % {"count": incident.orders}
+    return _("%(what)s: %(held)s, for %(time)s") % {"what": what.rstrip("."), "held": held, "time": since}
+
+
 def _state(health: figures.ChannelHealth) -> str:
     return str(health.connection.get_state_display()).lower()
 
 
 def _urgent(view: figures.Overview) -> list[Tile]:
-    orders, failures = reverse("orders"), reverse("failures")
+    """What there is to do, in the order in which an order passes it; then what went wrong."""
+    orders, failures, today = reverse("orders"), reverse("failures"), view.today
     oldest = view.oldest_not_in_erp
     waits = _("oldest waits %(time)s") % {"time": words.span(view.now - oldest)} if oldest else ""
     person = view.refused + view.rejected
     return [
-        Tile(_("Late"), view.late, f"{orders}?due=late", "red", _("past the shipping deadline")),
-        Tile(_("At risk"), view.at_risk, f"{orders}?due=risk", "amber", _("deadline within hours")),
+        Tile(_("Late"), view.late, f"{orders}?due=late", "red", _worth(today.late, _("past the shipping deadline"))),
+        Tile(
+            _("At risk"), view.at_risk, f"{orders}?due=risk", "amber", _worth(today.at_risk, _("deadline within hours"))
+        ),
+        Tile(_("To invoice"), today.invoice.count, f"{orders}?status=approved", "blue", _worth(today.invoice)),
+        Tile(_("To dispatch"), today.dispatch.count, f"{orders}?{TO_DISPATCH}", "blue", _worth(today.dispatch)),
         Tile(_("Not in the ERP"), view.not_in_erp, f"{orders}?erp=no", "amber", waits or _("every sale has arrived")),
         Tile(_("Needs you"), person, f"{failures}?show=person", "red", _("refused or unreadable")),
-    ]
+    ]  # fmt: skip
+
+
+def _worth(amount: Amount, otherwise: str = "") -> str:
+    return money(amount.value) if amount.count else otherwise
+
+
+@dataclass(frozen=True)
+class Line:
+    """`until` in words: "until 14:00 today"."""
+
+    orders: Amount
+    until: str
+    channel: str
+    link: str
+
+
+def _departure(one: Departure) -> Line:
+    later = one.due == "later"
+    due = f"ship_since={after_tomorrow().date()}" if later else f"due={one.due}"
+    asked = f"{TO_DISPATCH}&{due}&channel={one.channel.pk}"
+    until = _("later, the first %(until)s") % {"until": _until(one)} if later else _until(one)
+    return Line(one.orders, until, one.channel.name, f"{reverse('orders')}?{asked}")
+
+
+def _until(one: Departure) -> str:
+    """In the channel's own zone."""
+    zone = one.channel.working_time.zone
+    at, today = one.until.astimezone(zone), timezone.now().astimezone(zone).date()
+    when = {"time": f"{at:%H:%M}", "day": f"{date_format(at, 'l')} {at:%d/%m}"}
+    if at.date() == today:
+        return _("until %(time)s today") % when
+    if at.date() == today + DAY:
+        return _("until %(time)s tomorrow") % when
+    return _("until %(day)s, %(time)s") % when
+
+
+def _of_today() -> str:
+    return f"{reverse('orders')}?since={timezone.localdate()}"
+
+
+def _sold(one: Sold) -> tuple[Sold, str]:
+    """With the address of its list."""
+    return one, f"{_of_today()}&channel={one.channel.pk}" if one.channel else _of_today()
 
 
 def _statuses(view: figures.Overview) -> list[Tile]:

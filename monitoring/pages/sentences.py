@@ -11,6 +11,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 TEMPLATES = (
+    # Alerts
+    gettext_noop("No owner of this seller has an e-mail address."),
+    gettext_noop("The mail server refused it: %(answer)s"),
+    gettext_noop("The mail server did not take it: %(answer)s"),
+    gettext_noop("This is not an address."),
+    gettext_noop("The other side could not be reached."),
+    gettext_noop("It answered %(status)s: %(answer)s"),
+    gettext_noop("It answered %(status)s."),
     # Every service
     gettext_noop("Another ERP may have this order already; that is being looked up there."),
     gettext_noop(
@@ -31,6 +39,9 @@ TEMPLATES = (
     ),
     gettext_noop(
         "This ERP cannot be told of a cancellation. Cancel the order there by hand, then mark this as handled."
+    ),
+    gettext_noop(
+        "The ERP's second order of this sale has an invoice. Cancel both there by hand, then mark this as handled."
     ),
     gettext_noop(
         "The ERP has sale %(sale)s twice: as %(first)s and as %(second)s. Cancel one of them there, then mark this"

@@ -1,6 +1,6 @@
 """What every page shares: who may open it, the frame around it, and only this person's rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -19,11 +19,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from connectors.failures import Failure
 from hub.models import Seller
-from hub.tenancy import may_act, sellers_of, visible
+from hub.people.activity import record
+from hub.people.sight import places
+from hub.tenancy import Permission, allows, may, visible
 from monitoring.pages import sentences
 
 T = TypeVar("T", bound=Model)
 View = Callable[..., HttpResponseBase]
+# In the session: the one seller that lists are narrowed to.
+CHOSEN = "seller"
 
 
 def _signed_in(view: View) -> View:
@@ -61,12 +65,13 @@ def actor(request: HttpRequest) -> str:
 
 
 def seller_ids(request: HttpRequest) -> list[int]:
-    """Asked once per request. Plain ids let the database walk its index where a sub-query makes it sort."""
-    known: list[int] | None = getattr(request, "_seller_ids", None)
-    if known is None:
-        known = list(sellers_of(request.user).values_list("pk", flat=True))
-        request._seller_ids = known  # type: ignore[attr-defined]
-    return known
+    """The chosen one of this person's sellers, or all of them; never another's, whatever the session says.
+
+    Asked once per request. Plain ids let the database walk its index where a sub-query makes it sort.
+    """
+    own = [place.seller_id for place in places(request)]
+    chosen = request.session.get(CHOSEN)
+    return [chosen] if chosen in own else own
 
 
 def mine(rows: QuerySet[T], request: HttpRequest, path: str = "seller") -> QuerySet[T]:
@@ -79,9 +84,44 @@ def one(rows: QuerySet[T], request: HttpRequest, pk: int, path: str = "seller") 
     return get_object_or_404(visible(rows, request.user, path), pk=pk)
 
 
-def must_act(request: HttpRequest, seller: Seller) -> None:
-    if not may_act(request.user, seller):
+def must_act(request: HttpRequest, seller: Seller, permission: Permission = Permission.WORK) -> None:
+    if not may(request.user, seller, permission):
         raise PermissionDenied
+
+
+def sellers_allowing(request: HttpRequest, permission: Permission = Permission.WORK) -> list[Seller]:
+    """Of the sellers in view those for whom this person may do it; without asking the database again."""
+    shown = seller_ids(request)
+    return [place.seller for place in places(request) if place.seller_id in shown and allows(place, permission)]
+
+
+def log(
+    request: HttpRequest,
+    what: str,
+    seller: Seller,
+    subject: object = "",
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """A line in the seller's log: this person did it, from this address. No secrets; `hub.people.activity.record`."""
+    record(actor(request), what, seller, subject, before=before, after=after, request=request)
+
+
+def sees(request: HttpRequest, permission: Permission, seller_id: int) -> bool:
+    """Whether this person sees the buyer's data or money of this seller; without asking the database again."""
+    return any(place.seller_id == seller_id and allows(place, permission) for place in places(request))
+
+
+def sees_everywhere(request: HttpRequest, permission: Permission) -> bool:
+    """In all sellers that lists show at the moment."""
+    return all(sees(request, permission, seller_id) for seller_id in seller_ids(request))
+
+
+def cover(order: Any) -> None:
+    """Takes from an order in memory all that says who bought, but the name, the city and the state."""
+    order.buyer = {"name": order.buyer.get("name", "")}
+    for name in ("ship_to", "bill_to"):
+        setattr(order, name, {part: value for part, value in getattr(order, name).items() if part in ("city", "state")})
 
 
 def show(request: HttpRequest, template: str, title: Any, **context: Any) -> TemplateResponse:

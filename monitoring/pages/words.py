@@ -51,6 +51,8 @@ OPERATIONS = {
     "cancel": gettext_lazy("Cancel the order in the channel"),
     "label": gettext_lazy("Get the shipping label"),
     "backfill": gettext_lazy("Read a period again"),
+    "census": gettext_lazy("Read the list of sales"),
+    "cancel_twin": gettext_lazy("Cancel the second order in the ERP"),
 }
 # Those a person may let rest one by one, by the connection's role.
 FLOWS = {
@@ -73,6 +75,7 @@ CATEGORIES = {
 
 CAPABILITIES = {
     Capability.CHANGES: gettext_lazy("Finds new and changed orders by itself"),
+    Capability.CENSUS: gettext_lazy("Lists all sales of a day, so that nothing is missing unnoticed"),
     Capability.FETCH: gettext_lazy("Can read one single order"),
     Capability.PUSH: gettext_lazy("Tells us at once when something changes"),
     Capability.SEND_INVOICE: gettext_lazy("Receives the invoice"),
@@ -89,13 +92,13 @@ CAPABILITIES = {
 }
 ROLE_CAPABILITIES = {
     "channel": (
-        Capability.CHANGES, Capability.FETCH, Capability.PUSH, Capability.SEND_INVOICE, Capability.SEND_DISPATCH,
-        Capability.SEND_DELIVERY, Capability.CANCEL, Capability.LABEL, Capability.CONSENT, Capability.REFRESH,
-        Capability.CHECK,
+        Capability.CHANGES, Capability.CENSUS, Capability.FETCH, Capability.PUSH, Capability.SEND_INVOICE,
+        Capability.SEND_DISPATCH, Capability.SEND_DELIVERY, Capability.CANCEL, Capability.LABEL, Capability.CONSENT,
+        Capability.REFRESH, Capability.CHECK,
     ),
     "erp": (
-        Capability.CREATE, Capability.FIND, Capability.CHANGES, Capability.FETCH, Capability.PUSH, Capability.CANCEL,
-        Capability.ITEMS, Capability.CONSENT, Capability.REFRESH, Capability.CHECK,
+        Capability.CREATE, Capability.FIND, Capability.CHANGES, Capability.CENSUS, Capability.FETCH, Capability.PUSH,
+        Capability.CANCEL, Capability.ITEMS, Capability.CONSENT, Capability.REFRESH, Capability.CHECK,
     ),
 }  # fmt: skip
 

@@ -11,6 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from connectors.models import Exchange
+from hub.people import sight
+from hub.tenancy import Permission
 from monitoring.pages import words
 
 register = template.Library()
@@ -93,13 +95,24 @@ def span(delta: Any) -> str:
 
 @register.filter
 def money(amount: Decimal | None, currency: str = "BRL") -> str:
-    """With its currency and two places; more only where the amount has more."""
+    """With its currency and two places; more only where the amount has more. Dots for whom it is hidden from."""
     if amount is None:
         return ""
+    if sight.hides(Permission.MONEY):
+        return "•••"
     places = max(2, -int(amount.normalize().as_tuple().exponent))
     number = formats.number_format(abs(amount), decimal_pos=places, use_l10n=True, force_grouping=True)
     sign = "R$" if currency == "BRL" else currency
     return f"{'−' if amount < 0 else ''}{sign}\u00a0{number}"
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """0 to 1 as per cent, with a decimal where it would round to a wrong 100 %."""
+    if share is None:
+        return ""
+    places = 0 if share in (0, 1) or 0.01 < share < 0.99 else 1
+    return f"{formats.number_format(min(share * 100, 99.9) if share < 1 else 100, decimal_pos=places)} %"
 
 
 @register.filter

@@ -88,7 +88,7 @@ def test_an_open_page_keeps_itself_up_to_date(page: Page, world: World) -> None:
     page.get_by_label("Usuário").fill("ana")
     page.get_by_label("Senha").fill("a long enough one")
     page.get_by_role("button", name="Acessar").click()
-    assert page.get_by_text("Tudo em ordem").is_visible()
+    page.get_by_text("Tudo em ordem").wait_for()
     order = world.order("2000006")
     job = world.export_job(order)
     page.clock.run_for(16_000)

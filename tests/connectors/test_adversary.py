@@ -188,7 +188,10 @@ def test_a_press_of_retry_does_not_repeat_what_ended_meanwhile(toy: Toys) -> Non
         def filter(self, **_conditions: Any) -> "Stale":
             return self
 
-        def select_related(self, *_names: str) -> list[Job]:
+        def select_related(self, *_names: str) -> "Stale":
+            return self
+
+        def only(self, *_names: str) -> list[Job]:
             return stale
 
     actions.retry_all(Stale(), "ana")  # type: ignore[arg-type]

@@ -1,13 +1,15 @@
 """What the core promises for any service: kept first, once only, looked up after doubt, nothing silent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
 
-from connectors import actions, ledger, operations
+from connectors import actions, arrivals, intake, ledger, operations, planning, work
+from connectors.contract import Change
 from connectors.failures import Category, Failure, LeaseLost
 from connectors.models import Connection, Exchange, InboxEntry, Job, Link
 from connectors.simulation.server import Fault
@@ -220,10 +222,13 @@ def test_the_circuit_opens_probes_and_closes(toy: Toys) -> None:
     for number in range(12):
         toy.shop.place(str(number))
     toy.poll()
+    # Each is sent, looked up twice, and sent again: only then it is known that the service fails.
+    settle(toy, 3)
     toy.drain(toy.books)
     toy.books.refresh_from_db()
     assert toy.books.rest_until is not None and toy.books.failures >= 5
     calls = toy.erp.faults[0].hits
+    assert calls <= 12 + 12, "nothing is sent a third time"
     toy.drain(toy.books)
     assert toy.erp.faults[0].hits == calls, "a resting connection is left alone"
     toy.erp.faults = []
@@ -290,6 +295,24 @@ def test_a_document_asked_for_while_it_is_read_is_read_again(toy: Toys) -> None:
     assert Job.objects.get(pk=job.pk).state == Job.State.READY
 
 
+def test_a_change_that_its_entry_does_not_show_is_read_again_once(toy: Toys) -> None:
+    toy.shop.place("1")
+    toy.poll()
+    toy.drain()
+    (link,) = Link.objects.all()
+    read = Job.objects.filter(connection=toy.books, operation="read_erp", key=link.external_id)
+    entry = Change(link.external_id, b'{"id": 1}')
+    arrivals.arrived(toy.books, [entry], "poll")
+    toy.drain(toy.books)
+    read.update(state=Job.State.DONE)
+    assert arrivals.arrived(toy.books, [entry], "poll") == 0 and read.get().state == Job.State.DONE
+    asked_at = read.get().asked_at
+    arrivals.arrived(toy.books, [replace(entry, changed_by=asked_at)], "poll")
+    assert read.get().state == Job.State.DONE, "it was asked for after that"
+    arrivals.arrived(toy.books, [replace(entry, changed_by=timezone.now())], "poll")
+    assert read.get().state == Job.State.READY
+
+
 def test_the_most_urgent_goes_first(toy: Toys) -> None:
     steps = [ledger.Step(toy.books.pk, "export", f"order:{n}", priority=n) for n in range(5)]
     ledger.ask(steps)
@@ -326,3 +349,49 @@ def test_a_sign_in_that_is_refused_pauses_the_connection(toy: Toys) -> None:
     actions.store_credentials(toy.books, {"api_key": "another-key"})
     settle(toy)
     assert len(toy.erp.orders) == 1
+
+
+def test_what_a_slice_has_no_time_for_goes_back(toy: Toys) -> None:
+    for number in range(6):
+        toy.shop.place(str(number))
+    toy.poll()
+    work._pace[toy.books.pk] = 0.001
+    with patch.object(work, "SLICE_SECONDS", 0.0):
+        assert work.drain(toy.books, operations.OPERATIONS, operations.refused, lambda: False)
+    assert len(toy.erp.orders) == 1
+    left = Job.objects.filter(connection=toy.books, operation="export", state=Job.State.READY)
+    assert left.filter(attempts=0, lease="").count() == 5
+    toy.drain(toy.books)
+    assert len(toy.erp.orders) == Link.objects.count() == 6
+
+
+def test_a_document_that_cannot_be_taken_takes_no_other_of_its_claim_with_it(toy: Toys) -> None:
+    """What is fetched by the jobs of one claim is read together; a bug of ours stays with the job that meets it."""
+    for number in range(3):
+        toy.shop.place(str(number))
+        ledger.ask([ledger.Step(toy.channel.pk, "fetch", str(number))])
+    store = intake.store
+
+    def failing(connection: Connection, changes: Sequence[Change], source: str, topic: str = "") -> list[InboxEntry]:
+        if any(change.external_id == "1" for change in changes):
+            raise ValueError("no")
+        return store(connection, changes, source, topic)
+
+    work._pace[toy.channel.pk] = 0.001
+    with patch.object(intake, "store", failing):
+        work.drain(toy.channel, operations.OPERATIONS, operations.refused, lambda: False)
+    assert set(Order.objects.values_list("external_id", flat=True)) == {"0", "2"}
+    job = Job.objects.get(key="1")
+    assert (job.state, job.category) == (Job.State.READY, Category.BUG)
+    assert Job.objects.filter(operation="fetch", state=Job.State.DONE).count() == 2
+
+
+def test_news_of_a_channel_go_before_what_it_is_told(toy: Toys) -> None:
+    """A new sale does not wait behind the invoices of older ones, unless those are due within hours."""
+    now = timezone.now()
+    order = Order(ship_by=now + timedelta(days=1))
+    assert planning.fetch_step(toy.channel, "1").priority > planning.export_priority(order)
+    order.ship_by = now + timedelta(hours=2)
+    assert planning.fetch_step(toy.channel, "1").priority < planning.export_priority(order)
+    # In the ERP, reading comes after writing.
+    assert planning.fetch_step(toy.books, "1").priority < planning.export_priority(Order())

@@ -113,7 +113,7 @@ def test_reads_are_repeated_at_most_twice(server: SimulatorServer) -> None:
 def test_html_with_status_200_is_transient_and_uncertain_for_a_write(server: SimulatorServer) -> None:
     misbehave(server, "html")
     assert failure(client(server).get("/orders", operation="list").reader).code == "not_json"
-    assert failure(client(server).post("/orders", operation="create", json={}).reader).uncertain
+    assert failure(client(server).post, "/orders", operation="create", json={}).uncertain
 
 
 def test_truncated_json_is_transient(server: SimulatorServer) -> None:

@@ -1,7 +1,12 @@
 """The benchmarks' own promises that hold on any machine: statement counts. No clock is looked at here."""
 
 import json
+import os
+import re
+from contextlib import nullcontext
+from importlib import import_module
 from io import StringIO
+from types import ModuleType
 
 import pytest
 from django.core.management import call_command
@@ -88,3 +93,55 @@ def test_contestants_take_turns_and_the_first_does_not_count() -> None:
     medians = measure.alternate({"a": lambda: turns.append("a"), "b": lambda: turns.append("b")}, runs=2)
     assert turns == ["a", "b"] * 3
     assert set(medians) == {"a", "b"}
+
+
+@pytest.fixture
+def bench_command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """`ingest` fails before it has measured anything; `push` misses its aim and `ledger` meets it."""
+    said = {
+        "ingest": {"lines": [], "peak_kb": {}, "error": "exit 1, see stderr"},
+        "push": _report(met=False),
+        "ledger": _report(met=True),
+    }
+    module = import_module("monitoring.management.commands.bench")
+    monkeypatch.setattr(module, "_servers", lambda: nullcontext({}))
+    monkeypatch.setattr(module, "_run", lambda name, environment: said[name])
+    return module
+
+
+def _report(*, met: bool) -> dict[str, object]:
+    report = Report()
+    report.add("speed", "9/s", "1/s", 9.0, at_least=8 if met else 10)
+    report.saw("bench")
+    return report.as_json()
+
+
+def _bench(*words: str) -> tuple[str, object]:
+    out = StringIO()
+    try:
+        call_command("bench", *words, stdout=out, stderr=StringIO())
+    except SystemExit as ended:
+        return out.getvalue(), ended.code
+    return out.getvalue(), 0
+
+
+def test_one_that_fails_is_a_row_and_does_not_stop_the_others(bench_command: ModuleType) -> None:
+    said, code = _bench("ingest", "ledger")
+    assert code == 1
+    assert re.search(r"^ingest +FAILED +exit 1, see stderr +NO$", said, re.M)
+    assert re.search(r"^speed +9/s +1/s +9 +>= 8 +yes$", said, re.M)
+    assert re.search(r"peak memory: bench \d+ MB$", said, re.M)
+
+
+@pytest.mark.parametrize(("name", "code"), [("ledger", 0), ("push", 1), ("ingest", 1)])
+def test_the_exit_code_and_json_say_whether_the_aims_are_met(bench_command: ModuleType, name: str, code: int) -> None:
+    said, ended = _bench(name, "--json")
+    assert ended == code
+    assert list(json.loads(said)) == [name]
+
+
+def test_a_benchmark_that_dies_is_told_from_one_that_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("monitoring.management.commands.bench")
+    monkeypatch.setattr(module.servers, "database", lambda server, name: nullcontext(""))
+    died = module._run("no-such-benchmark", {**os.environ, "DATABASE_URL": "postgres://127.0.0.1:1/none"})
+    assert died == {"lines": [], "peak_kb": {}, "error": "exit 1, see stderr"}

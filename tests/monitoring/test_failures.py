@@ -1,6 +1,7 @@
 from django.test import Client
 
 from connectors.models import InboxEntry, Job
+from monitoring.incidents import gather
 from tests.monitoring.world import World
 
 
@@ -18,42 +19,23 @@ def test_it_leads_to_no_foreign_site(owner: Client, world: World) -> None:
     assert answer.headers["location"] == "/failures/"
 
 
-def test_all_of_one_cause(owner: Client, world: World, other: World) -> None:
-    same = [world.export_job(world.order(number)) for number in "123"]
-    another = world.export_job(world.order("4"), error="Something else.")
-    foreign = other.export_job(other.order("5"))
-    cause = owner.get("/failures/").context["causes"][0]
-    assert cause.count == 3
-    form = {"connection": cause.connection_id, "operation": cause.operation, "code": cause.code, "error": cause.error}
-    owner.post("/failures/retry/", form)
-    assert Job.objects.filter(pk__in=[job.pk for job in same], state=Job.State.READY).count() == 3
-    for job in (another, foreign):
-        job.refresh_from_db()
-        assert job.state == Job.State.REFUSED
+def test_incidents_come_first_and_only_ones_own(owner: Client, world: World, other: World) -> None:
+    for number in "123":
+        world.export_job(world.order(number))
+    other.export_job(other.order("4"))
+    gather.gather()
+    page = owner.get("/failures/")
+    (seen,) = page.context["incidents"]["open"]
+    assert "3 have this cause" in page.content.decode()
+    assert (seen.incident.blocked, seen.incident.seller) == (3, world.seller)
 
 
-def test_a_cause_is_tried_again_as_often_as_it_was_counted(owner: Client, world: World) -> None:
-    for number, code, state in (
-        ("1", "a", "refused"),
-        ("2", "a", "refused"),
-        ("3", "b", "refused"),
-        ("4", "a", "ready"),
-    ):
-        world.export_job(world.order(number), state, code=code)
-    page = owner.get("/failures/?show=refused")
-    (cause,) = page.context["causes"]
-    assert (cause.count, cause.code) == (2, "a")
-    assert "Try all 2 again" in page.content.decode()
-    form = {
-        "connection": cause.connection_id,
-        "operation": "export",
-        "code": "a",
-        "error": cause.error,
-        "show": "refused",
-    }
-    said = owner.post("/failures/retry/", form, follow=True).content.decode()
-    assert "2 are tried again now." in said
-    assert Job.objects.filter(state=Job.State.REFUSED).get().code == "b"
+def test_a_failed_order_is_found_by_its_number(owner: Client, world: World) -> None:
+    jobs = [world.export_job(world.order(number)) for number in ("77", "78")]
+    entry = world.rejected("79")
+    assert [job for job, _alike in owner.get("/failures/?q=78").context["jobs"]] == [jobs[1]]
+    assert owner.get("/failures/?q=79").context["entries"] == [entry]
+    assert "Nothing of this kind." in owner.get("/failures/?q=80").content.decode()
 
 
 def test_the_ticked_ones(owner: Client, world: World, other: World) -> None:

@@ -10,7 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from connectors.models import Connection, Exchange, InboxEntry, Job, Link
+from hub import vault
 from hub.models import Membership, Seller
+from monitoring.models import Alert, AlertRule, Delivery, Destination, Incident
 from orders.models import Order, OrderItem, OrderReference, SalesChannel
 from orders.vocabulary import OrderStatus
 
@@ -69,6 +71,29 @@ class World:
             state=state,
             **{**facts, **changes},
         )
+
+    def incident(self, **changes: Any) -> Incident:
+        """Of the refused export jobs."""
+        facts = {"category": "rejected", "message": "No product has SKU CAF-500.", "blocked": 1, "needs_person": True}
+        about = {"seller": self.seller, "connection": self.erp, "operation": "export"}
+        return Incident.objects.create(**{**about, **facts, **changes})
+
+    def alert(self, **changes: Any) -> Alert:
+        """Of a channel that is silent, told to a chat that did not take it."""
+        there = Destination.objects.create(
+            seller=self.seller, name="Plantão", kind="chat", sealed=vault.seal({"url": "https://chat.example/token"})
+        )
+        rule = AlertRule.objects.create(seller=self.seller, kind="silence")
+        rule.destinations.add(there)
+        Delivery.objects.create(
+            destination=there, purpose="new", subject="Loja: 1", body="1", state="failed", error="It answered 404."
+        )
+        since = (timezone.now() - timedelta(hours=3)).isoformat()
+        facts = {
+            "cause": f"silence:{self.shop.pk}", "code": "silence", "path": f"/connections/{self.shop.pk}/",
+            "data": {"connection": self.shop.name, "since": since, "usual": 11}, "told": 1, "told_as": "open",
+        }  # fmt: skip
+        return Alert.objects.create(rule=rule, seller=self.seller, **{**facts, **changes})
 
     def rejected(self, number: str) -> InboxEntry:
         return InboxEntry.objects.create(

@@ -73,6 +73,8 @@ def histories(draw: Callable[..., Any]) -> list[OrderDocument]:
             payments=draw(payments),
             shipments=draw(shipments),
             milestones=draw(milestones),
+            ship_by=draw(moments),
+            deliver_by=draw(moments),
             tags=draw(st.lists(st.sampled_from(["gift", "b2b"]), unique=True).map(tuple)),
             raw_status=draw(st.sampled_from(["paid", "new"])),
         )

@@ -12,7 +12,7 @@ import psycopg
 
 from connectors import registry
 from connectors.simulation import world
-from tests.support.servers import Postgres, Redis, Web, beat, hub_env, manage, wait_until, worker
+from monitoring.bench.servers import Postgres, Redis, Web, beat, hub_env, manage, wait_until, worker
 
 CONNECT = """
 import json, sys
@@ -25,19 +25,16 @@ for kind, settings, credentials in json.loads({payload!r}):
 
 
 class Hub:
-    """`settings` are added to every connection's; `kinds` are the simulated services. `back_office`: the simulated
-    ERP issues invoices and ships by itself.
-    """
+    """`settings` are added to every connection's."""
 
-    def __init__(self, folder: Path, back_office: bool, kinds: tuple[str, ...], settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self.folder = folder
         self.stack = ExitStack()
         self.postgres = self.stack.enter_context(Postgres())
         self.redis = self.stack.enter_context(Redis())
         self.env = hub_env(self.postgres.create_database("hub"), self.redis.url, folder)
         manage(self.env, "migrate", "--verbosity", "0")
-        moves = {"invoice_after": 0.5, "dispatch_after": 1.0} if back_office else {}
-        self.world = world.start(kinds, options={world.ERP: moves})
+        self.world = world.start()
         self.stack.callback(self.world.stop)
         self._connect({"poll_seconds": 1, "calls_per_second": 0, **settings})
         self.workers = [worker(self.env, folder, f"worker{number}") for number in (1, 2)]
@@ -59,6 +56,10 @@ class Hub:
 
     def close(self) -> None:
         self.stack.close()
+
+    def back_office_works(self) -> None:
+        """From now on the simulated ERP invoices and ships new orders by itself."""
+        self.erp.invoice_after, self.erp.dispatch_after = 0.5, 1.0
 
     # What is true, by the services' own accounts and by the database.
 
@@ -89,10 +90,8 @@ class Hub:
 
 
 @contextmanager
-def running(
-    folder: Path, *, back_office: bool, kinds: tuple[str, ...] = (*world.CHANNELS, world.ERP), **settings: Any
-) -> Iterator[Hub]:
-    hub = Hub(folder, back_office, kinds, settings)
+def running(folder: Path, **settings: Any) -> Iterator[Hub]:
+    hub = Hub(folder, settings)
     try:
         hub.start()
         yield hub

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 
+from monitoring.bench.servers import find_program
 from tests.support import chromium
-from tests.support.servers import find_program
 
 APT = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
 

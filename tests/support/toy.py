@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -12,9 +13,11 @@ from connectors.contract import (
     Account,
     Announcement,
     Capability,
+    CensusPage,
     Change,
     Cursor,
     ErpOrder,
+    ListedSale,
     Outcome,
     Page,
     PushRequest,
@@ -36,17 +39,31 @@ from orders.documents import ZERO, Address, Buyer, InvoiceDocument, Item, Milest
 
 SHOP = Service(
     "toy_shop", Role.CHANNEL, "Toy shop", "tests.support.toy:ShopAdapter", "tests.support.toy:to_order",
-    capabilities=frozenset({Capability.CHANGES, Capability.FETCH, Capability.PUSH, Capability.SEND_INVOICE}),
+    capabilities=frozenset(
+        {Capability.CHANGES, Capability.FETCH, Capability.CENSUS, Capability.PUSH, Capability.SEND_INVOICE}
+    ),
     hosts={"api": "https://shop.example"}, poll_seconds=3600, settle_seconds=0.1,
     redact=frozenset({"buyer"}),
 )  # fmt: skip
 ERP = Service(
     "toy_erp", Role.ERP, "Toy ERP", "tests.support.toy:ErpAdapter", "tests.support.toy:to_state",
     capabilities=frozenset(
-        {Capability.FIND, Capability.CREATE, Capability.CANCEL, Capability.CHANGES, Capability.FETCH}
+        {
+            Capability.FIND, Capability.CREATE, Capability.CANCEL, Capability.CHANGES, Capability.FETCH,
+            Capability.CENSUS,
+        }
     ),
     hosts={"api": "https://erp.example"}, poll_seconds=3600, settle_seconds=0.1,
+    redact=frozenset({"buyer"}),
 )  # fmt: skip
+
+
+PAGE = 20
+
+
+def _page_of(rows: list[dict[str, Any]], request: Request) -> Response:
+    start = int(request.param("from", "0"))
+    return Response(body={"orders": rows[start : start + PAGE]})
 
 
 class ToyShop(Simulator):
@@ -56,6 +73,8 @@ class ToyShop(Simulator):
         super().__init__()
         self.orders: dict[str, dict[str, Any]] = {}
         self.invoices: dict[str, str] = {}
+        # Sales that no poll and no push tells of: only a census lists them.
+        self.untold: set[str] = set()
 
     def place(self, number: str, **changes: Any) -> dict[str, Any]:
         order = {
@@ -67,7 +86,11 @@ class ToyShop(Simulator):
 
     @route("GET", "/orders")
     def list(self, request: Request) -> Response:
-        return Response(body={"orders": [*self.orders.values()]})
+        return Response(body={"orders": [one for number, one in self.orders.items() if number not in self.untold]})
+
+    @route("GET", "/census")
+    def census(self, request: Request) -> Response:
+        return _page_of([*self.orders.values()], request)
 
     @route("GET", "/orders/{id}")
     def one(self, request: Request) -> Response:
@@ -93,9 +116,17 @@ class ToyErp(Simulator):
         body = request.json()
         if body["sku"] == "GONE":
             return Response(422, {"error": "unknown_sku", "message": f"SKU {body['sku']} is unknown"})
+        return Response(201, self.type(**body))
+
+    def type(self, **body: Any) -> dict[str, Any]:
+        """An order as the hub, or somebody at the keyboard, enters it."""
         number = str(next(self.ids))
-        self.orders[number] = {"id": number, **body}
-        return Response(201, self.orders[number])
+        self.orders[number] = {"id": number, "key": "", "created": datetime.now(UTC).isoformat(), **body}
+        return self.orders[number]
+
+    @route("GET", "/census")
+    def census(self, request: Request) -> Response:
+        return _page_of([*self.orders.values()], request)
 
     @route("GET", "/orders")
     def find(self, request: Request) -> Response:
@@ -124,7 +155,13 @@ class ShopAdapter:
         ]
         return Page(found, {"seen": len(found)})
 
-    def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
+    def census(self, cursor: Cursor, window: Window) -> CensusPage:
+        start = int(cursor.get("from", 0))
+        orders = self.http.get("/census", operation="census", params={"from": start}).reader()
+        rows = [_listed_sale(one) for one in orders.list("orders")]
+        return CensusPage(rows, {"from": start + PAGE}, more=len(rows) == PAGE)
+
+    def fetch(self, external_id: str, hint: bytes = b"", last: bytes = b"") -> bytes:
         answer = self.http.get(f"/orders/{external_id}", operation="get")
         answer.reader()
         return answer.content
@@ -144,10 +181,16 @@ class ErpAdapter:
 
     def find(self, reference: Reference) -> Sequence[ErpOrder]:
         found = self.http.get("/orders", operation="find", params={"key": reference.hub_key}).reader()
-        return [ErpOrder(one.text("id"), one.text("id"), one.text("reference")) for one in found.list("orders")]
+        return [
+            ErpOrder(one.text("id"), one.text("id"), one.text("reference"), cancelled=one.flag("cancelled"))
+            for one in found.list("orders")
+        ]
 
     def create(self, order: OrderDocument, reference: Reference) -> ErpOrder:
-        body = {"reference": reference.number, "key": reference.hub_key, "sku": order.items[0].sku}
+        body = {
+            "reference": reference.number, "key": reference.hub_key, "sku": order.items[0].sku,
+            "total": str(order.totals.total), "buyer": order.buyer.name, "document": order.buyer.document,
+        }  # fmt: skip
         made = self.http.post("/orders", operation="create", json=body).reader()
         return ErpOrder(made.text("id"), made.text("id"), reference.number)
 
@@ -158,8 +201,36 @@ class ErpAdapter:
     def changes(self, cursor: Cursor, window: Window | None = None) -> Page:
         return Page([], cursor)
 
+    def census(self, cursor: Cursor, window: Window) -> CensusPage:
+        start = int(cursor.get("from", 0))
+        orders = self.http.get("/census", operation="census", params={"from": start}).reader()
+        rows = [_listed_order(one) for one in orders.list("orders")]
+        return CensusPage(rows, {"from": start + PAGE}, more=len(rows) == PAGE)
+
     def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
         return self.http.get(f"/orders/{external_id}", operation="get").content
+
+
+def _listed_sale(one: Reader) -> ListedSale:
+    number, words = one.text("id"), {"paid": "approved", "waiting": "pending", "cancelled": "cancelled"}
+    return ListedSale(
+        number, number, one.when("placed"), one.word("status", words, ""), one.text("status"), one.number("total")
+    )
+
+
+def _listed_order(one: Reader) -> ErpOrder:
+    return ErpOrder(
+        one.text("id"),
+        one.text("id"),
+        one.text("reference", ""),
+        one.text("key", ""),
+        one.flag("cancelled"),
+        one.number("total", ZERO) or None,
+        buyer=one.text("buyer", ""),
+        document=one.text("document", ""),
+        dated=one.when("created").date(),
+        created_at=one.when("created"),
+    )
 
 
 def to_order(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> OrderDocument:
@@ -211,6 +282,7 @@ def to_state(raw: Mapping[str, Any], settings: Mapping[str, Any]) -> SaleState:
         order.text("reference", ""),
         order.text("key", ""),
         cancelled=order.flag("cancelled"),
+        total=order.number("total", ZERO) or None,
         invoices=invoices,
     )
 

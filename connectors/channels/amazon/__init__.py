@@ -23,6 +23,7 @@ SERVICE = Service(
         {
             Capability.CHANGES,
             Capability.FETCH,
+            Capability.CENSUS,
             Capability.SEND_INVOICE,
             Capability.SEND_DISPATCH,
             Capability.CONSENT,

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from connectors.channels.amazon import auth, dispatch, invoices
-from connectors.contract import Account, Change, Credentials, Cursor, Page, Receipt, ShipmentRef, Window
+from connectors.channels.amazon import auth, census, dispatch, invoices
+from connectors.contract import Account, CensusPage, Change, Credentials, Cursor, Page, Receipt, ShipmentRef, Window
 from connectors.failures import Category, Failure
 from connectors.http import Answer, Client
 from connectors.reading import Reader
@@ -71,14 +71,14 @@ class Amazon:
         if window is not None:
             return self._backfill(cursor, window)
         place = cursor if cursor.get("token") else self._new_round(cursor)
-        found = self._search({"lastUpdatedAfter": place["after"]}, str(place.get("token") or ""))
+        found = self._search({"lastUpdatedAfter": place["after"]}, str(place.get("token") or ""), self.included)
         seen = max([place["seen"], *_updates(found)])
         kept = {"watermark": place["watermark"], "swept": place["swept"]}
         if token := found.maybe("pagination").text("nextToken", ""):
             cursor = {**kept, "after": place["after"], "token": token, "seen": seen}
         else:
             cursor = {**kept, "watermark": max(place["watermark"], seen)}
-        return Page(self._listed(found), cursor, more=bool(token))
+        return Page([_change(entry) for entry in self._listed(found)], cursor, more=bool(token))
 
     def _new_round(self, cursor: Cursor) -> Cursor:
         now = datetime.now(UTC)
@@ -92,21 +92,31 @@ class Amazon:
                 after, swept = min(after, _stamp(now - SWEEP_BACK)), _stamp(now)
         return {"watermark": watermark, "swept": swept, "after": after, "seen": watermark}
 
+    def census(self, cursor: Cursor, window: Window) -> CensusPage:
+        found, after = self._created(cursor, window, census.INCLUDED)
+        return CensusPage([census.listed(one, self.account.settings) for one in found], after, more=bool(after))
+
     def _backfill(self, cursor: Cursor, window: Window) -> Page:
+        found, after = self._created(cursor, window, self.included)
+        return Page([_change(entry) for entry in found], after, more=bool(after))
+
+    def _created(self, cursor: Cursor, window: Window, included: str) -> tuple[Sequence[Any], Cursor]:
+        """A page of the orders created in the window, and the next one's cursor."""
         before = cursor.get("before") or _stamp(min(window.until, datetime.now(UTC) - YOUNGEST_BEFORE))
         since = _stamp(window.since)
         if before <= since:
-            return Page((), {})
-        found = self._search({"createdAfter": since, "createdBefore": before}, str(cursor.get("token") or ""))
+            return (), {}
+        period = {"createdAfter": since, "createdBefore": before}
+        found = self._search(period, str(cursor.get("token") or ""), included)
         token = found.maybe("pagination").text("nextToken", "")
-        return Page(self._listed(found), {"before": before, "token": token} if token else {}, more=bool(token))
+        return self._listed(found), {"before": before, "token": token} if token else {}
 
-    def _search(self, period: Mapping[str, str], token: str) -> Reader:
+    def _search(self, period: Mapping[str, str], token: str, included: str) -> Reader:
         query = {
             "marketplaceIds": self.marketplace,
             **period,
             "maxResultsPerPage": PAGE_SIZE,
-            "includedData": self.included,
+            "includedData": included,
         }
         try:
             return self._searched({**query, "paginationToken": token} if token else query)
@@ -123,12 +133,12 @@ class Amazon:
     def included(self) -> str:
         return str(self.account.settings.get("included_data") or INCLUDED)
 
-    def _listed(self, found: Reader) -> Sequence[Change]:
+    def _listed(self, found: Reader) -> Sequence[Any]:
         """The page's orders of this marketplace; orders sold elsewhere and only shipped by Amazon are not ours."""
         listed = found.raw.get("orders")
         if not isinstance(listed, list):
             raise Failure(Category.TRANSIENT, "Amazon's list of orders holds no list.", code="no_list")
-        return [_change(entry) for entry in listed if self._ours(entry)]
+        return [entry for entry in listed if self._ours(entry)]
 
     def _ours(self, entry: Any) -> bool:
         channel = entry.get("salesChannel") if isinstance(entry, dict) else None
@@ -136,7 +146,7 @@ class Amazon:
             return True
         return channel.get("channelName") != "NON_AMAZON" and channel.get("marketplaceId") in (None, self.marketplace)
 
-    def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
+    def fetch(self, external_id: str, hint: bytes = b"", last: bytes = b"") -> bytes:
         """The order in the same form as the list gives it: an unchanged one is byte for byte the same."""
         return _bytes(self.read(external_id, self.included).raw)
 

@@ -24,6 +24,7 @@ SERVICE = Service(
         {
             Capability.CHANGES,
             Capability.FETCH,
+            Capability.CENSUS,
             Capability.PUSH,
             Capability.SEND_INVOICE,
             Capability.SEND_DISPATCH,

@@ -19,10 +19,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connectors.channels.mercado_livre import SERVICE, auth, bundle, invoices, listing
+from connectors.channels.mercado_livre import SERVICE, auth, bundle, census, invoices, listing
 from connectors.contract import (
     Account,
     Announcement,
+    CensusPage,
     Credentials,
     Cursor,
     Label,
@@ -89,8 +90,11 @@ class MercadoLivre:
     def changes(self, cursor: Cursor, window: Window | None = None) -> Page:
         return listing.changes(self.account, self.http, cursor, window)
 
-    def fetch(self, external_id: str, hint: bytes = b"") -> bytes:
-        return bundle.fetch(self.account, self.http, external_id, hint)
+    def fetch(self, external_id: str, hint: bytes = b"", last: bytes = b"") -> bytes:
+        return bundle.fetch(self.account, self.http, external_id, hint, last)
+
+    def census(self, cursor: Cursor, window: Window) -> CensusPage:
+        return census.census(self.account, self.http, cursor, window)
 
     def read_push(self, request: PushRequest) -> Sequence[Announcement]:
         """Mercado Livre signs nothing: the push only says where to look, and only for our own application."""

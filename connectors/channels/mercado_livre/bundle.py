@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from connectors.channels.mercado_livre.listing import seller_id
+from connectors.channels.mercado_livre.memory import Last
 from connectors.contract import Account
 from connectors.failures import Category, Failure, Refusal
 from connectors.http import Client
@@ -20,19 +21,21 @@ PARTIAL = 206
 Raw = dict[str, Any]
 
 
-def fetch(account: Account, http: Client, external_id: str, hint: bytes) -> bytes:
+def fetch(account: Account, http: Client, external_id: str, hint: bytes, last: bytes = b"") -> bytes:
+    """`last` is the sale as it was read before: see `memory.Last` for what of it is not asked again."""
+    read = Last(last)
     if external_id.startswith("shipment:"):
-        external_id = _order_of_shipment(account, http, external_id.removeprefix("shipment:"))
+        external_id, read = _order_of_shipment(account, http, external_id.removeprefix("shipment:")), Last(b"")
     known = _hinted(hint, external_id)
     pack, orders = _pack_and_orders(http, external_id, known)
-    shipments = [_shipment(http, number) for number in _shipment_ids(pack, orders)]
+    shipments = [_shipment(http, number, read) for number in _shipment_ids(pack, orders)]
     if known and _is_old(known, [pack or {}, *(one["shipment"] for one in shipments)]):
         orders = [_order_or_none(http, str(one["id"])) or one if one is known else one for one in orders]
     bundle = {
         "pack": pack,
         "orders": orders,
         "shipments": shipments,
-        "billing": _billing(http, orders),
+        "billing": _billing(http, orders, read),
         "discounts": _discounts(http, orders),
         "returns": _returns(http, orders),
     }
@@ -112,15 +115,15 @@ def _shipment_ids(pack: Raw | None, orders: list[Raw]) -> list[str]:
     return [one for one in dict.fromkeys(ids) if one]
 
 
-def _shipment(http: Client, number: str) -> Raw:
+def _shipment(http: Client, number: str, read: Last) -> Raw:
     shipment = _get(http, f"/shipments/{number}", "shipment")
     if not isinstance(shipment, dict):
         raise Failure(Category.TRANSIENT, f"Mercado Livre does not show shipment {number} yet.", code="404")
     found: Raw = {"shipment": shipment}
     if shipment.get("status") == "cancelled" or logistic(shipment)[1] == "fulfillment":
         return found
-    found["sla"] = _get(http, f"/shipments/{number}/sla", "sla")
-    found["costs"] = _get(http, f"/shipments/{number}/costs", "costs")
+    found["sla"] = read.sla(shipment) or _get(http, f"/shipments/{number}/sla", "sla")
+    found["costs"] = read.costs(shipment) or _get(http, f"/shipments/{number}/costs", "costs")
     if shipment.get("status") == "shipped":
         found["carrier"] = _get(http, f"/shipments/{number}/carrier", "carrier")
     return found
@@ -135,10 +138,10 @@ def logistic(shipment: Raw) -> tuple[str, str]:
     )
 
 
-def _billing(http: Client, orders: list[Raw]) -> Any:
+def _billing(http: Client, orders: list[Raw], read: Last) -> Any:
     for order in orders:
         if number := Reader(order).text("buyer.billing_info.id", ""):
-            return _get(http, f"/orders/billing-info/MLB/{number}", "billing")
+            return read.billing(number) or _get(http, f"/orders/billing-info/MLB/{number}", "billing")
     return None
 
 

@@ -4,312 +4,29 @@ What it does as the real one: the search cuts dates to the hour, sorts by `date_
 they are asked for and looks no deeper than 10,000; an NF-e is imported once per shipment; a refresh token works once.
 """
 
-import heapq
-import itertools
-import json
-import queue
 import re
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
-from typing import Any
 
 from connectors.channels.mercado_livre import simulated_sale as documents
-from connectors.simulation.server import Request, Response, Simulator, route
+from connectors.channels.mercado_livre.simulated_world import TOKEN_SECONDS, MercadoLivreWorld, Raw
+from connectors.simulation import paper
+from connectors.simulation.server import Request, Response, route
 
-Raw = dict[str, Any]
 DEPTH = 10_000
 LARGEST_PAGE = 51
-TOKEN_SECONDS = 21_600
-PUSH_TRIES = 3
 CALLS_PER_SECOND = 50
 IMPORTED = ("drop_off", "xd_drop_off", "cross_docking", "xd_same_day")
 _KEY = re.compile(rb"<chNFe>(\w{44})</chNFe>|Id=[\"']NFe(\w{44})[\"']")
-_ON_THE_WAY = {"picked_up", "dropped_off", "in_hub"}
 
 
 def error(status: int, code: str, message: str = "") -> Response:
     return Response(status, {"message": message or code, "error": code, "status": status, "cause": []})
 
 
-class MercadoLivreSimulator(Simulator):
-    """`carrier_after`: seconds from a parcel's release to its pick-up, and again to `shipped`.
-
-    `deliver_after`: seconds from then to the delivery (None: never). `ready_after`: seconds until a new shipment takes
-    its invoice. `push_url`: where pushes go. `limits`: answer 429 above 50 calls a second (the real number is unknown).
-    """
-
-    kind = "mercado_livre"
-
-    def __init__(
-        self,
-        *,
-        seed: int = 1,
-        delay: float = 0.0,
-        carrier_after: float = 1.0,
-        deliver_after: float | None = None,
-        ready_after: float = 0.0,
-        push_url: str = "",
-        limits: bool = False,
-    ) -> None:
-        super().__init__(seed=seed, delay=delay)
-        self.carrier_after, self.deliver_after, self.ready_after = carrier_after, deliver_after, ready_after
-        self.push_url, self.limits = push_url, limits
-        self.site = "MLB"
-        self.seller, self.application, self.secret = 500_000_001, "1000000000000001", "simulated-secret"
-        self.numbers = itertools.count(1)
-        self.orders: dict[str, Raw] = {}
-        self.packs: dict[str, Raw] = {}
-        self.shipments: dict[str, Raw] = {}
-        self.billings: dict[str, Raw] = {}
-        self.orders_of: dict[str, list[str]] = {}  # of a shipment
-        self.invoices: dict[str, Raw] = {}  # imported, by shipment
-        self.attached: dict[str, list[Raw]] = {}  # by pack
-        self.feedbacks: dict[str, Raw] = {}
-        self.reported: dict[str, Raw] = {}  # own carriers' tracking, by shipment
-        self.labels: list[str] = []
-        self.keys: dict[str, str] = {}  # NF-e key -> shipment
-        self.missed: list[Raw] = []
-        self.due: list[tuple[float, int, str, str]] = []
-        self.version = 0
-        self.scans: dict[str, list[Raw]] = {}
-        self.cached: tuple[Any, list[Raw]] = (None, [])
-        self.calls: deque[float] = deque()
-        self.refresh_token = "TG-0-500000001"
-        self.access_tokens = {"APP_USR-0-500000001": time.time() + TOKEN_SECONDS}
-        self.codes: set[str] = set()
-        self.pushes: queue.Queue[Raw] = queue.Queue()
-        self.pusher: threading.Thread | None = None
-
-    # What a connection to it stores
-
-    def account_credentials(self) -> Raw:
-        token = next(reversed(self.access_tokens))
-        return {
-            "client_id": self.application,
-            "client_secret": self.secret,
-            "access_token": token,
-            "refresh_token": self.refresh_token,
-            "user_id": str(self.seller),
-            "expires_at": datetime.fromtimestamp(self.access_tokens[token], UTC).isoformat(),
-        }
-
-    def account_settings(self) -> Raw:
-        return {}
-
-    # The world
-
-    def place(self, count: int = 1, **options: Any) -> list[str]:
-        """New sales; returns the packs' ids (orders' ids where there is no pack).
-
-        Options: `orders` in the pack (1 to 3), `logistic` (a key of `simulated_sale.LOGISTICS`), `status` of the
-        orders, `pack` false, `discounted`, `masked`, `fraud`, `at` (datetime it was placed),
-        `fulfilled` false (none from Mercado Livre's own warehouse).
-        """
-        with self.lock:
-            return [self._place(options) for _ in range(count)]
-
-    def _place(self, options: Raw) -> str:
-        chance, number = self.random, next(self.numbers)
-        now = options.get("at") or datetime.now(UTC)
-        size = options.get("orders") or chance.choice((1, 1, 1, 1, 2, 2, 3))
-        kind = options.get("logistic") or self._some_logistic(options.get("fulfilled", True))
-        packed = options.get("pack", size > 1 or chance.random() < 0.8)
-        ids = {
-            "pack": 2_000_000_000_000_000 + number if packed else None, "shipment": 46_000_000_000 + number,
-            "buyer": 700_000_000 + number, "billing": 690_000_000_000_000_000 + number, "seller": self.seller,
-        }  # fmt: skip
-        found = [self._place_order({**ids, "order": 2_000_010_000_000_000 + number * 10 + place,
-                                    "payment": 130_000_000_000 + number * 10 + place}, now, options)
-                 for place in range(size)]  # fmt: skip
-        names = [str(one["id"]) for one in found]
-        parcel = documents.shipment(chance, ids, now, kind, masked=bool(options.get("masked")))
-        self.shipments[str(ids["shipment"])] = parcel
-        self.orders_of[str(ids["shipment"])] = names
-        self.billings[str(ids["billing"])] = documents.billing(chance, ids)
-        if packed:
-            self.packs[str(ids["pack"])] = _pack(ids, names, now)
-        self._begin(str(ids["shipment"]), kind)
-        for name in names:
-            self.announce("orders_v2", f"/orders/{name}")
-        return str(ids["pack"] or names[0])
-
-    def _some_logistic(self, fulfilled: bool) -> str:
-        kinds = [
-            kind
-            for kind, (_, _, weight) in documents.LOGISTICS.items()
-            for _ in range(weight)
-            if fulfilled or kind != "fulfillment"
-        ]
-        return self.random.choice(kinds)
-
-    def _place_order(self, ids: Raw, now: datetime, options: Raw) -> Raw:
-        discounted = options.get("discounted", self.random.random() < 0.3)
-        tags = ("fraud_risk_detected",) if options.get("fraud") else ()
-        status = options.get("status") or "paid"
-        order = documents.order(self.random, ids, now, status=status, discounted=bool(discounted), tags=tags)
-        self.orders[str(ids["order"])] = order
-        self.version += 1
-        return order
-
-    def _begin(self, shipment: str, kind: str) -> None:
-        if kind == "fulfillment":
-            self._later(self.carrier_after, shipment, "shipped")
-        elif self.ready_after and kind == "cross_docking":
-            self.shipments[shipment] |= {"status": "handling", "substatus": None}
-            self._later(self.ready_after, shipment, "ready_to_ship/invoice_pending")
-
-    def _later(self, seconds: float, shipment: str, state: str) -> None:
-        heapq.heappush(self.due, (time.monotonic() + seconds, next(self.numbers), shipment, state))
-
-    def tick(self) -> None:
-        while self.due and self.due[0][0] <= time.monotonic():
-            _, _, shipment, state = heapq.heappop(self.due)
-            self.move(shipment, state)
-
-    def move(self, shipment: str, state: str) -> None:
-        """A parcel's next state, `status/substatus`, and what will follow from it."""
-        parcel = self.shipments[shipment]
-        if parcel["status"] in ("cancelled", "delivered"):
-            return
-        status, _, substatus = state.partition("/")
-        parcel |= {
-            "status": status,
-            "substatus": substatus or None,
-            "last_updated": documents.written(datetime.now(UTC)),
-        }
-        if substatus == "ready_to_print":
-            self._later(self.carrier_after, shipment, "ready_to_ship/picked_up")
-        elif substatus == "picked_up":
-            self._later(self.carrier_after, shipment, "shipped")
-        elif status == "shipped" and self.deliver_after is not None:
-            self._later(self.deliver_after, shipment, "delivered")
-        self.announce("shipments", f"/shipments/{shipment}")
-        for name in self.orders_of[shipment]:
-            self.touch(self.orders[name])
-
-    def touch(self, order: Raw) -> None:
-        now = datetime.now(UTC)
-        order |= {"last_updated": documents.written(now), "date_last_updated": documents.written_utc(now)}
-        self.version += 1
-
-    def cancel(self, external_id: str, *, order: str = "", by: str = "buyer") -> None:
-        """The whole pack, or one order of it."""
-        with self.lock:
-            names = [order] if order else self.names_of(external_id)
-            for name in names:
-                self._cancel_order(self.orders[name], by)
-            parcel = str(self.orders[names[0]]["shipping"]["id"])
-            if all(self.orders[name]["status"] == "cancelled" for name in self.orders_of[parcel]):
-                self.move(parcel, "cancelled/cancelled_manually")
-
-    def _cancel_order(self, order: Raw, by: str) -> None:
-        code = "buyer_cancel_express" if by == "buyer" else "feedback_unavailable_product"
-        self.touch(order)
-        order["status"] = "cancelled"
-        order["cancel_detail"] = {"group": by, "code": code, "description": "cancelled", "requested_by": by,
-                                  "date": order["last_updated"], "application_id": None}  # fmt: skip
-        for payment in order["payments"]:
-            payment |= {"status": "refunded", "transaction_amount_refunded": payment["transaction_amount"]}
-        self.announce("orders_v2", f"/orders/{order['id']}")
-
-    def pay(self, external_id: str) -> None:
-        with self.lock:
-            for name in self.names_of(external_id):
-                order = self.orders[name]
-                order["status"] = "paid"
-                for payment in order["payments"]:
-                    payment |= {"status": "approved", "date_approved": documents.written(datetime.now(UTC))}
-                self.touch(order)
-                self.announce("orders_v2", f"/orders/{name}")
-
-    def names_of(self, external_id: str) -> list[str]:
-        pack = self.packs.get(external_id)
-        return [str(one["id"]) for one in pack["orders"]] if pack else [external_id]
-
-    def snapshot(self) -> dict[str, Raw]:
-        with self.lock:
-            self.tick()
-            return {external_id: self._state_of(external_id) for external_id in self._external_ids()}
-
-    def _external_ids(self) -> Iterator[str]:
-        yield from self.packs
-        yield from (name for name, order in self.orders.items() if not order["pack_id"])
-
-    def _state_of(self, external_id: str) -> Raw:
-        orders = [self.orders[name] for name in self.names_of(external_id)]
-        number = str(orders[0]["shipping"]["id"])
-        parcel = self.shipments[number]
-        files = self.attached.get(external_id) or [{}]
-        return {
-            "status": f"{parcel['status']}/{parcel['substatus'] or ''}",
-            "invoice_key": self.invoices.get(number, {}).get("fiscal_key") or files[0].get("key", ""),
-            "dispatched": parcel["status"] in ("shipped", "delivered") or parcel["substatus"] in _ON_THE_WAY,
-            "tracking_code": self.reported.get(number, {}).get("tracking_number") or parcel["tracking_number"] or "",
-            "cancelled": all(order["status"] == "cancelled" for order in orders),
-            "logistic": parcel["logistic"]["type"],
-        }
-
-    # Pushes
-
-    def announce(self, topic: str, resource: str) -> None:
-        if self.push_url:
-            self.pushes.put(self._notification(topic, resource))
-            self._start_pusher()
-
-    def _notification(self, topic: str, resource: str) -> Raw:
-        now = documents.written_utc(datetime.now(UTC))
-        number = next(self.numbers)
-        return {
-            "_id": f"11111111-2222-4333-8444-{number:012d}", "resource": resource, "user_id": self.seller,
-            "topic": topic, "application_id": int(self.application), "attempts": 1, "sent": now, "received": now,
-        }  # fmt: skip
-
-    def _start_pusher(self) -> None:
-        if self.pusher is None:
-            self.pusher = threading.Thread(target=self._push_all, daemon=True, name="sim-mercado-livre-push")
-            self.pusher.start()
-
-    def _push_all(self) -> None:
-        while True:
-            notification = self.pushes.get()
-            if not any(self._pushed({**notification, "attempts": tried}) for tried in range(1, PUSH_TRIES + 1)):
-                self.missed.append({**notification, "request": {"url": self.push_url}, "response": {"http_code": 0}})
-
-    def _pushed(self, notification: Raw) -> bool:
-        request = urllib.request.Request(  # noqa: S310 - the address of the hub under test
-            self.push_url, json.dumps(notification).encode(), {"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-            return False
-
-    # Controls
-
-    def sim_place(self, body: Raw) -> Any:
-        return self.place(**body)
-
-    def sim_snapshot(self, body: Raw) -> Any:
-        return self.snapshot()
-
-    def sim_push(self, body: Raw) -> Any:
-        self.push_url = body.get("url", self.push_url)
-        if resource := body.get("resource"):
-            self.announce(body.get("topic", "orders_v2"), resource)
-        return {"push_url": self.push_url}
-
-    def sim_cancel(self, body: Raw) -> Any:
-        return self.cancel(**body)
-
-    def sim_move(self, body: Raw) -> Any:
-        return self.move(body["shipment"], body["state"])
+class MercadoLivreSimulator(MercadoLivreWorld):
+    """The endpoints; its options are the world's."""
 
     # Who may call
 
@@ -611,19 +328,10 @@ class MercadoLivreSimulator(Simulator):
             if parcel["substatus"] not in ("ready_to_print", "printed"):
                 return error(400, "not_printable_status")
         self.labels += numbers
-        content, kind = (b"PK\x03\x04", "application/zip")
+        words = f"Mercado Livre {' '.join(numbers)}"
         if request.param("response_type") == "pdf":
-            content, kind = b"%PDF-1.4 simulated label", "application/pdf"
-        return Response(200, content, {"Content-Type": kind})
-
-
-def _pack(ids: Raw, names: list[str], now: datetime) -> Raw:
-    made = now.astimezone(documents.ML_ZONE).strftime("%Y-%m-%dT%H:%M:%S.000%z")
-    return {
-        "id": ids["pack"], "status": "released", "status_detail": None, "shipment": {"id": ids["shipment"]},
-        "orders": [{"id": int(name)} for name in names], "buyer": {"id": ids["buyer"]},
-        "date_created": made, "last_updated": made,
-    }  # fmt: skip
+            return Response(200, paper.pdf(words), {"Content-Type": "application/pdf"})
+        return Response(200, paper.zipped("etiquetas.txt", paper.zpl(words)), {"Content-Type": "application/zip"})
 
 
 def _matching(orders: Iterable[Raw], request: Request) -> list[Raw]:

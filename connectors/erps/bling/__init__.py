@@ -19,6 +19,7 @@ SERVICE = Service(
         {
             Capability.CHANGES,
             Capability.FETCH,
+            Capability.CENSUS,
             Capability.PUSH,
             Capability.FIND,
             Capability.CREATE,

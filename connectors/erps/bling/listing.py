@@ -15,7 +15,9 @@ INVOICE = "nfe:"
 LONGEST = timedelta(days=300)
 # What the first poll of a connection looks at when nothing says since when.
 FIRST = timedelta(days=1)
-_CANCELLED_NOTE = "2"
+CANCELLED = 2
+# Nothing is read of an NF-e in one of these that its first reading did not tell.
+FINAL = frozenset({CANCELLED, 5, 6})
 # An NF-e that is still on its way to the tax authority says nothing that could be used.
 _TELLING = frozenset({2, 4, 5, 6, 9, 11})
 
@@ -32,6 +34,8 @@ class Stream:
     prefix: str = ""
     days: bool = False
     only_window: bool = False
+    # Each of its rows has changed since the last poll, whether or not the row shows it. Not for a window.
+    certain: bool = False
 
     def query(self, place: "Place", settings: Mapping[str, Any]) -> list[tuple[str, str]]:
         name, default = self.overlap
@@ -42,6 +46,9 @@ class Stream:
 
     def _text(self, moment: datetime) -> str:
         return moment.astimezone(BRASILIA).strftime("%Y-%m-%d" if self.days else "%Y-%m-%d %H:%M:%S")
+
+    def is_for(self, window: bool) -> bool:
+        return not (self.certain if window else self.only_window)
 
     def is_news(self, row: Reader) -> bool:
         return not self.prefix or row.integer("situacao", 0) in _TELLING
@@ -56,11 +63,13 @@ STREAMS = (
         "dataEmissaoInicial",
         "dataEmissaoFinal",
         ("cancelled_overlap_minutes", 48 * 60),
-        (("situacao", _CANCELLED_NOTE),),
+        (("situacao", str(CANCELLED)),),
         prefix=INVOICE,
     ),
     # What was placed in a period may have been changed after it.
     Stream("/pedidos/vendas", "dataInicial", "dataFinal", ("overlap_minutes", 5), days=True, only_window=True),
+    # An order's row holds neither parcels nor the time of its change: without the overlap, being listed says it.
+    Stream("/pedidos/vendas", "dataAlteracaoInicial", "dataAlteracaoFinal", ("", 0), certain=True),
 )
 
 
@@ -85,11 +94,9 @@ class Place:
         """Where to go on: the next page, the next list, or the next piece of time."""
         if full:
             return replace(self, page=self.page + 1)
-        number = self.number + 1
-        while number < len(STREAMS) and STREAMS[number].only_window and not self.window:
-            number += 1
-        if number < len(STREAMS):
-            return replace(self, number=number, page=1)
+        for number in range(self.number + 1, len(STREAMS)):
+            if STREAMS[number].is_for(self.window):
+                return replace(self, number=number, page=1)
         target = self.end or self.until
         more = self.closed and self.until < target
         return Place(self.until, min(self.until + LONGEST, target), window=self.window, end=self.end, more=more)

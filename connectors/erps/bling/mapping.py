@@ -150,6 +150,7 @@ def _invoice(note: Reader, xml: bytes, *, cancelled: bool = False) -> InvoiceDoc
         amount=note.number("valorNota") if note.has("valorNota") else None,
         cancelled=cancelled,
         xml=xml,
+        external_id=note.text("id", ""),
     )
 
 

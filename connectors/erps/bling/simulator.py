@@ -8,164 +8,31 @@ refresh tokens, codes that work once and take the consent with them, signed webh
 
 import base64
 import gzip
-import hashlib
-import heapq
-import hmac
 import itertools
-import json
-import queue
-import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from xml.sax.saxutils import escape
-from zoneinfo import ZoneInfo
 
-import requests
-
-from connectors.simulation.catalogue import SKUS
-from connectors.simulation.server import Request, Response, Simulator, route
+from connectors.erps.bling.simulated_office import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    COMPANY_ID,
+    BlingOffice,
+)
+from connectors.erps.bling.simulated_papers import COMPANY_CNPJ, Row, total
+from connectors.simulation.server import Request, Response, route
 
 API = "/Api/v3"
-CLIENT_ID = "sim-bling-client"
-CLIENT_SECRET = "sim-bling-secret"
-COMPANY_ID = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-COMPANY_CNPJ = "11222333000181"
-COMPANY_UF = "35"
-BRASILIA = ZoneInfo("America/Sao_Paulo")
-TOKEN_SECONDS = 21_600
 PER_SECOND, PER_DAY = 3, 120_000
 LARGEST_PAGE = 100
-OPEN, DONE, CANCELLED = 6, 9, 12
-SITUATIONS = {
-    6: "Em aberto",
-    9: "Atendido",
-    12: "Cancelado",
-    15: "Em andamento",
-    18: "Venda agenciada",
-    21: "Em digitação",
-    24: "Verificado",
-}
-CUSTOM_SITUATION, CUSTOM_CANCELLED = 447_110, 447_111
-PUSH_TRIES = 3
 PAYMENT_FORM = 3_100_001
-Row = dict[str, Any]
 
 
-class BlingSimulator(Simulator):
-    """`invoice_after` and `dispatch_after` are seconds after an order's creation at which the back office issues its
-    NF-e and posts its parcel; None: never by itself. `limits` enforces the account's limits. `push_url`: where
-    webhooks go, '' for none.
-    """
-
-    kind = "bling"
-
-    def __init__(
-        self,
-        *,
-        seed: int = 1,
-        delay: float = 0.0,
-        invoice_after: float | None = None,
-        dispatch_after: float | None = None,
-        limits: bool = False,
-        token_seconds: int = TOKEN_SECONDS,
-    ) -> None:
-        super().__init__(seed=seed, delay=delay)
-        self.invoice_after = invoice_after
-        self.dispatch_after = dispatch_after
-        self.limits = limits
-        self.token_seconds = token_seconds
-        self.push_url = ""
-        self.environment = 1
-        # id -> name and the situation it derives from; 0 for none.
-        self.situations = {one: (name, 0) for one, name in SITUATIONS.items()}
-        self.situations |= {CUSTOM_SITUATION: ("Faturado", 0), CUSTOM_CANCELLED: ("Cancelado pelo cliente", CANCELLED)}
-        self.ids = itertools.count(21_500_000_001)
-        self.access: dict[str, float] = {}
-        self.refresh = ""
-        self.codes: dict[str, bool] = {}
-        self.contacts: dict[int, Row] = {}
-        self.contacts_by_document: dict[str, list[int]] = {}
-        self.products: dict[str, list[Row]] = {}
-        self.orders: dict[int, Row] = {}
-        self.orders_by_number: dict[str, list[int]] = {}
-        # Oldest change first: a list by alteration date is read from its end.
-        self.altered: OrderedDict[int, str] = OrderedDict()
-        self.notes: dict[int, Row] = {}
-        self.notes_by_key: dict[str, int] = {}
-        self.notes_by_number: dict[str, list[int]] = {}
-        self.objects: dict[int, Row] = {}
-        self.due: list[tuple[float, int, str, int]] = []
-        self.calls: deque[float] = deque()
-        self.calls_today = 0
-        self._pushes: queue.Queue[bytes] = queue.Queue()
-        self._pusher: threading.Thread | None = None
-        self._stock()
-        self._grant()
-
-    def _stock(self) -> None:
-        for place, (sku, title, price) in enumerate(SKUS):
-            self.add_product(sku, title, float(price), stock=50 + place)
-
-    def add_product(self, sku: str, title: str, price: float, *, stock: float = 10, active: bool = True) -> int:
-        product = next(self.ids)
-        self.products.setdefault(sku, []).append(
-            {
-                "id": product,
-                "idProdutoPai": 0,
-                "nome": title,
-                "codigo": sku,
-                "preco": price,
-                "precoCusto": 0,
-                "estoque": {"saldoVirtualTotal": stock},
-                "tipo": "P",
-                "situacao": "A" if active else "I",
-                "formato": "S",
-                "descricaoCurta": "",
-                "imagemURL": "",
-            }
-        )
-        return product
-
-    # What a connection to it stores
-
-    def account_credentials(self) -> dict[str, Any]:
-        with self.lock:
-            token = next(reversed(self.access))
-            left = self.access[token] - time.monotonic()
-            return {
-                "client_id": CLIENT_ID,
-                "client_secret": CLIENT_SECRET,
-                "access_token": token,
-                "refresh_token": self.refresh,
-                "expires_at": (datetime.now(UTC) + timedelta(seconds=left)).isoformat(),
-            }
-
-    def account_settings(self) -> dict[str, Any]:
-        """Nothing here is late, so a poll need not look far back."""
-        return {"overlap_minutes": 1, "invoice_overlap_minutes": 1}
+class BlingSimulator(BlingOffice):
+    """The endpoints; its options are the office's."""
 
     # Signing in
-
-    def _grant(self) -> Row:
-        self.refresh = f"refresh-{next(self.ids)}-{self.random.getrandbits(64):016x}"
-        token = f"eyJ.{next(self.ids)}.{self.random.getrandbits(64):016x}"
-        self.access[token] = time.monotonic() + self.token_seconds
-        return {
-            "access_token": token,
-            "expires_in": self.token_seconds,
-            "token_type": "Bearer",
-            "scope": "98309 318257570",
-            "refresh_token": self.refresh,
-        }
-
-    def consent(self) -> str:
-        """The owner clicks "authorise": a code that works once."""
-        code = f"code-{next(self.ids)}"
-        self.codes[code] = True
-        return code
 
     @route("POST", API + "/oauth/token")
     def token(self, request: Request) -> Response:
@@ -357,32 +224,9 @@ class BlingSimulator(Simulator):
         if wrong or not parts:
             said = "Uma ou mais parcelas da venda possuem erros de validação"
             problems.append({**_field(49, said, "parcelas"), "collection": wrong})
-        elif abs(sum(parcel["valor"] for parcel in body["parcelas"]) - _total(body)) >= 0.005:
+        elif abs(sum(parcel["valor"] for parcel in body["parcelas"]) - total(body)) >= 0.005:
             problems.append(_field(50, "O somatório das parcelas difere do total da venda.", "parcelas"))
         return problems
-
-    def _new_order(self, order: int, body: Row) -> Row:
-        transport = {"volumes": [], "contato": {"id": 0, "nome": ""}, **(body.get("transporte") or {})}
-        contact = self.contacts[body["contato"]["id"]]
-        return {
-            "observacoesInternas": "",
-            "intermediador": {"cnpj": "", "nomeUsuario": ""},
-            **body,
-            "id": order,
-            "numero": len(self.orders) + 1,
-            "totalProdutos": round(sum(line["quantidade"] * line["valor"] for line in body["itens"]), 2),
-            "total": _total(body),
-            "contato": {
-                "id": contact["id"],
-                "nome": contact["nome"],
-                "tipoPessoa": contact["tipo"],
-                "numeroDocumento": contact["numeroDocumento"],
-            },
-            "situacao": {"id": (body.get("situacao") or {}).get("id", OPEN), "valor": 0},
-            "loja": body.get("loja") or {"id": 0},
-            "notaFiscal": {"id": 0},
-            "transporte": transport,
-        }
 
     @route("GET", API + "/pedidos/vendas/{id}")
     def read_order(self, request: Request) -> Response:
@@ -406,18 +250,6 @@ class BlingSimulator(Simulator):
             return self.not_found(request)
         self._move(order, situation)
         return Response(204)
-
-    def _move(self, order: Row, situation: int) -> None:
-        order["situacao"] = {"id": situation, "valor": 1}
-        self._changed(order["id"], "updated")
-
-    def _changed(self, order: int, action: str) -> None:
-        self.altered[order] = _now()
-        self.altered.move_to_end(order)
-        row = self.orders[order]
-        kept = ("id", "data", "numero", "numeroLoja", "total", "situacao", "loja")
-        data = {name: row.get(name) for name in kept} | {"contato": {"id": row["contato"]["id"]}, "vendedor": {"id": 0}}
-        self._push(f"order.{action}", data)
 
     # Invoices and parcels
 
@@ -464,191 +296,6 @@ class BlingSimulator(Simulator):
         found = self.objects.get(int(request.args["id"]))
         return _data(found) if found else self.not_found(request)
 
-    # The back office
-
-    def _schedule(self, order: int) -> None:
-        now = time.monotonic()
-        for action, after in (("invoice", self.invoice_after), ("dispatch", self.dispatch_after)):
-            if after is not None:
-                heapq.heappush(self.due, (now + after, next(self.ids), action, order))
-
-    def tick(self) -> None:
-        now = time.monotonic()
-        while self.due and self.due[0][0] <= now:
-            _at, _place, action, order = heapq.heappop(self.due)
-            row = self.orders.get(order)
-            if row is None or row["situacao"]["id"] == CANCELLED:
-                continue
-            if action == "invoice":
-                self.invoice(order)
-            else:
-                self.dispatch(order)
-
-    def invoice(self, order: int, *, situation: int = 5) -> int:
-        """Issues the order's NF-e in this situation (5: authorised); returns its id."""
-        with self.lock:
-            row = self.orders[order]
-            note = next(self.ids)
-            number = len(self.notes) + 1
-            self.notes[note] = self._note(note, number, row, situation)
-            self.notes_by_key[self.notes[note]["chaveAcesso"]] = note
-            self.notes_by_number.setdefault(row.get("numeroLoja", ""), []).append(note)
-            row["notaFiscal"] = {"id": note}
-            self._note_changed(note, "created")
-            self._move(row, DONE)
-            return note
-
-    def move_note(self, note: int, situation: int) -> None:
-        """What happens to it at the tax authority or by hand: 2 cancelled, 4 rejected, 5 authorised, …"""
-        with self.lock:
-            self.notes[note]["situacao"] = situation
-            self._note_changed(note, "updated")
-
-    def _note(self, note: int, number: int, order: Row, situation: int) -> Row:
-        moment = datetime.now(BRASILIA)
-        first = f"{COMPANY_UF}{moment:%y%m}{COMPANY_CNPJ}55001{number:09d}1{self.random.randrange(10**8):08d}"
-        key = f"{first}{_check_digit(first)}"
-        return {
-            "id": note,
-            "tipo": 1,
-            "situacao": situation,
-            "numero": f"{number:06d}",
-            "serie": 1,
-            "chaveAcesso": key,
-            "dataEmissao": f"{moment:%Y-%m-%d %H:%M:%S}",
-            "dataOperacao": f"{moment:%Y-%m-%d %H:%M:%S}",
-            "valorNota": order["total"],
-            "valorFrete": order["transporte"].get("frete", 0),
-            "finalidade": 1,
-            "xml": f"https://www.bling.com.br/relatorios/nfe.xml.php?chaveAcesso={key}&signature=exemplo",
-            "linkDanfe": "",
-            "linkPDF": "",
-            "numeroPedidoLoja": order.get("numeroLoja", ""),
-            "contato": {"id": order["contato"]["id"], "nome": order["contato"]["nome"]},
-            "naturezaOperacao": {"id": 15_100_000_001},
-            "loja": order["loja"],
-            "transporte": {"fretePorConta": 0, "transportador": {"nome": "", "numeroDocumento": ""}, "volumes": []},
-            "_xml": _xml(key, moment, order, self.environment),
-        }
-
-    def _note_changed(self, note: int, action: str) -> None:
-        kept = ("id", "tipo", "situacao", "numero", "dataEmissao", "dataOperacao", "naturezaOperacao", "loja")
-        row = self.notes[note]
-        data = {name: row[name] for name in kept} | {"contato": {"id": row["contato"]["id"]}}
-        self._push(f"invoice.{action}", data)
-
-    def dispatch(self, order: int, *, situation: int = 0) -> int:
-        """Posts the order's parcel; returns the shipping object's id."""
-        with self.lock:
-            row = self.orders[order]
-            parcel = next(self.ids)
-            code = f"AA{parcel % 10**9:09d}BR"
-            row["transporte"]["volumes"] = [{"id": parcel, "servico": "SEDEX", "codigoRastreamento": code}]
-            row["transporte"]["contato"] = {"id": 16_700_000_009, "nome": "Correios"}
-            self.objects[parcel] = _object(parcel, row, code, situation)
-            self._changed(order, "updated")
-            return parcel
-
-    def move_parcel(self, parcel: int, situation: int) -> None:
-        with self.lock:
-            self.objects[parcel]["rastreamento"].update(situacao=situation, ultimaAlteracao=_now())
-
-    # Webhooks
-
-    def _push(self, event: str, data: Row) -> None:
-        if not self.push_url:
-            return
-        envelope = {
-            "eventId": f"01J{next(self.ids)}",
-            "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "version": "v1",
-            "event": event,
-            "companyId": COMPANY_ID,
-            "data": data,
-        }
-        if self._pusher is None:
-            self._pusher = threading.Thread(target=self._deliver, daemon=True, name="sim-bling-pushes")
-            self._pusher.start()
-        self._pushes.put(json.dumps(envelope, ensure_ascii=False).encode())
-
-    def _deliver(self) -> None:
-        while True:
-            _post(self.push_url, self._pushes.get())
-
-    # Control
-
-    def snapshot(self) -> dict[str, Row]:
-        """Bling's order id -> what it became."""
-        with self.lock:
-            self.tick()
-            return {str(one): self._seen(row) for one, row in self.orders.items()}
-
-    def _seen(self, order: Row) -> Row:
-        note = self.notes.get(order["notaFiscal"]["id"])
-        codes = [volume["codigoRastreamento"] for volume in order["transporte"]["volumes"]]
-        quantities: dict[str, float] = {}
-        for line in order["itens"]:
-            quantities[line["codigo"]] = quantities.get(line["codigo"], 0) + line["quantidade"]
-        return {
-            "reference": order.get("numeroLoja", ""),
-            "hub_key": order["observacoesInternas"],
-            "total": order["total"],
-            "cancelled": order["situacao"]["id"] == CANCELLED,
-            "invoice_key": note["chaveAcesso"] if note and note["situacao"] in (5, 6) else "",
-            "dispatched": bool(codes),
-            "tracking_code": codes[0] if codes else "",
-            "sku_quantities": quantities,
-        }
-
-    def sim_snapshot(self, body: Row) -> dict[str, Row]:
-        return self.snapshot()
-
-    def sim_push(self, body: Row) -> Row:
-        """Where webhooks go from now on."""
-        self.push_url = body.get("url", "")
-        return {"url": self.push_url}
-
-    def sim_invoice(self, body: Row) -> Row:
-        return {"id": self.invoice(int(body["order"]), situation=body.get("situation", 5))}
-
-    def sim_dispatch(self, body: Row) -> Row:
-        return {"id": self.dispatch(int(body["order"]), situation=body.get("situation", 0))}
-
-    def sim_tick(self, body: Row) -> Row:
-        self.tick()
-        return {"waiting": len(self.due)}
-
-    def sim_place(self, body: Row) -> list[str]:
-        """An order typed in by hand: none of the hub's."""
-        return [str(self.place_by_hand(f"BALCAO-{next(self.ids)}")) for _ in range(body.get("count", 1))]
-
-    def place_by_hand(self, number: str, **changes: Any) -> int:
-        """An order that came from elsewhere; `changes` are laid over its body."""
-        with self.lock:
-            contact = next(iter(self.contacts), 0) or self._first_contact()
-            sku, title, price = self.random.choice(SKUS)
-            order = next(self.ids)
-            line = {"codigo": sku, "descricao": title, "quantidade": 1, "valor": float(price)}
-            body = {"numeroLoja": number, "data": _now()[:10], "contato": {"id": contact}, "itens": [line], **changes}
-            self.orders[order] = self._new_order(order, body)
-            self.orders_by_number.setdefault(number, []).append(order)
-            self._changed(order, "created")
-            return order
-
-    def _first_contact(self) -> int:
-        contact = next(self.ids)
-        self.contacts[contact] = {
-            "id": contact,
-            "nome": "Consumidor Final",
-            "codigo": "",
-            "situacao": "A",
-            "tipo": "F",
-            "numeroDocumento": "",
-            "telefone": "",
-            "celular": "",
-        }
-        return contact
-
 
 _STOCK: dict[str, Callable[[float], bool]] = {
     "0": lambda stock: stock == 0,
@@ -656,10 +303,6 @@ _STOCK: dict[str, Callable[[float], bool]] = {
     "2": lambda stock: stock < 0,
 }
 _PRODUCTS = {"2": "A", "3": "I", "4": ""}
-
-
-def _now() -> str:
-    return f"{datetime.now(BRASILIA):%Y-%m-%d %H:%M:%S}"
 
 
 def _bare(document: str) -> str:
@@ -761,83 +404,3 @@ def _too_long(request: Request, *names: str) -> Response | None:
         if start and end and datetime.fromisoformat(end) - datetime.fromisoformat(start) > timedelta(days=366):
             return _error(400, "VALIDATION_ERROR", "O período informado é maior que um ano.")
     return None
-
-
-def _total(body: Row) -> float:
-    items = sum(line["quantidade"] * line["valor"] * (1 - line.get("desconto", 0) / 100) for line in body["itens"])
-    discount = (body.get("desconto") or {}).get("valor", 0)
-    freight = (body.get("transporte") or {}).get("frete", 0)
-    return float(round(items - discount + freight + body.get("outrasDespesas", 0), 2))
-
-
-def _object(parcel: int, order: Row, code: str, situation: int) -> Row:
-    return {
-        "id": parcel,
-        "pedidoVenda": {"id": order["id"]},
-        "notaFiscal": {"id": order["notaFiscal"]["id"]},
-        "servico": {"id": 17_900_000_001},
-        "rastreamento": {
-            "codigo": code,
-            "descricao": "Objeto postado",
-            "situacao": situation,
-            "origem": "São Paulo",
-            "destino": "",
-            "ultimaAlteracao": _now(),
-            "url": f"https://rastreamento.exemplo.test/{code}",
-        },
-        "dataSaida": _now()[:10],
-        "prazoEntregaPrevisto": 5,
-        "fretePrevisto": 0,
-        "valorDeclarado": order["total"],
-    }
-
-
-def _check_digit(first: str) -> int:
-    weights = itertools.cycle(range(2, 10))
-    rest = sum((ord(char) - 48) * weight for char, weight in zip(reversed(first), weights, strict=False)) % 11
-    return 0 if rest < 2 else 11 - rest
-
-
-def _xml(key: str, moment: datetime, order: Row, environment: int) -> bytes:
-    """A small `nfeProc`: what a hub reads of one, and nothing a tax office would miss in a simulation."""
-    document = order["contato"]["numeroDocumento"]
-    buyer = f"<CPF>{document}</CPF>" if len(document) == 11 else f"<CNPJ>{document}</CNPJ>"
-    at = moment.isoformat(timespec="seconds")
-    number, series, code = int(key[25:34]), int(key[22:25]), key[35:43]
-    lines = "".join(_xml_line(place, line) for place, line in enumerate(order["itens"], start=1))
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<nfeProc versao="4.00" xmlns="http://www.portalfiscal.inf.br/nfe"><NFe>'
-        f'<infNFe versao="4.00" Id="NFe{key}"><ide><cUF>{key[:2]}</cUF><cNF>{code}</cNF>'
-        f"<natOp>Venda de mercadoria</natOp><mod>55</mod><serie>{series}</serie><nNF>{number}</nNF>"
-        f"<dhEmi>{at}</dhEmi><tpNF>1</tpNF><tpEmis>1</tpEmis><cDV>{key[43]}</cDV><tpAmb>{environment}</tpAmb>"
-        "<finNFe>1</finNFe><indFinal>1</indFinal><indPres>2</indPres></ide>"
-        f"<emit><CNPJ>{key[6:20]}</CNPJ><xNome>Loja Exemplo Ltda</xNome></emit>"
-        f"<dest>{buyer}<xNome>{escape(order['contato']['nome'])}</xNome></dest>{lines}"
-        f"<total><ICMSTot><vProd>{order['totalProdutos']:.2f}</vProd><vNF>{order['total']:.2f}</vNF></ICMSTot></total>"
-        "</infNFe></NFe>"
-        f'<protNFe versao="4.00"><infProt><tpAmb>{environment}</tpAmb><chNFe>{key}</chNFe>'
-        f"<dhRecbto>{at}</dhRecbto><nProt>1352600{number:08d}</nProt><cStat>100</cStat>"
-        "<xMotivo>Autorizado o uso da NF-e</xMotivo></infProt></protNFe></nfeProc>"
-    ).encode()
-
-
-def _xml_line(place: int, line: Row) -> str:
-    return (
-        f'<det nItem="{place}"><prod><cProd>{escape(line["codigo"])}</cProd><cEAN>SEM GTIN</cEAN>'
-        f"<xProd>{escape(line['descricao'])}</xProd><qCom>{line['quantidade']:.4f}</qCom>"
-        f"<vUnCom>{line['valor']:.4f}</vUnCom><vProd>{line['quantidade'] * line['valor']:.2f}</vProd></prod></det>"
-    )
-
-
-def _post(url: str, body: bytes) -> None:
-    """Three tries; the real one goes on for days and then switches the webhook off."""
-    signature = hmac.new(CLIENT_SECRET.encode(), body, hashlib.sha256).hexdigest()
-    headers = {"Content-Type": "application/json", "X-Bling-Signature-256": f"sha256={signature}"}
-    for attempt in range(PUSH_TRIES):
-        try:
-            if requests.post(url, data=body, headers=headers, timeout=5).ok:
-                return
-        except requests.RequestException:
-            pass
-        time.sleep(0.2 * 2**attempt)

@@ -16,6 +16,7 @@ SERVICE = Service(
             Capability.CANCEL,
             Capability.CHANGES,
             Capability.FETCH,
+            Capability.CENSUS,
             Capability.ITEMS,
             Capability.REFRESH,
             Capability.CHECK,

@@ -8,6 +8,7 @@ from typing import Any
 
 from connectors.contract import (
     Account,
+    CensusPage,
     Change,
     Credentials,
     Cursor,
@@ -18,7 +19,7 @@ from connectors.contract import (
     Reference,
     Window,
 )
-from connectors.erps.tryton import payloads
+from connectors.erps.tryton import census, payloads
 from connectors.erps.tryton.mapping import GONE, ISSUED, erp_order
 from connectors.erps.tryton.rpc import Rpc
 from connectors.failures import Category, Failure, Refusal
@@ -300,6 +301,11 @@ class Tryton:
         if not more:
             places = {name: _stepped_back(place) for name, place in places.items()}
         return Page(changes, places, more)
+
+    def census(self, cursor: Cursor, window: Window) -> CensusPage:
+        domain = census.domain(window, int(cursor.get("after", 0)))
+        rows = self._rows("sale.sale", domain, census.FIELDS, "census")
+        return CensusPage(census.listed(rows), {"after": rows[-1]["id"]} if rows else cursor, more=len(rows) == PAGE)
 
     def _start(self, window: Window | None) -> datetime:
         if window is not None:

@@ -29,15 +29,17 @@
   };
 
   const redraw = (fresh) => {
-    const canvas = root.querySelector("canvas.chart");
-    const wanted = fresh.querySelector("canvas.chart")?.dataset.value;
-    const chart = canvas && window.Chart?.getChart(canvas);
-    if (!chart || !wanted || wanted === canvas.dataset.value) return;
-    canvas.dataset.value = wanted;
-    const { labels, datasets } = JSON.parse(wanted);
-    chart.data.labels = labels;
-    datasets.forEach((one, index) => { chart.data.datasets[index].data = one.data; });
-    chart.update();
+    const wanted = fresh.querySelectorAll("canvas.chart");
+    root.querySelectorAll("canvas.chart").forEach((canvas, index) => {
+      const chart = window.Chart?.getChart(canvas);
+      const value = wanted[index]?.dataset.value;
+      if (!chart || !value || value === canvas.dataset.value) return;
+      canvas.dataset.value = value;
+      const { labels, datasets } = JSON.parse(value);
+      chart.data.labels = labels;
+      datasets.forEach((one, number) => { chart.data.datasets[number].data = one.data; });
+      chart.update();
+    });
   };
 
   const refresh = async () => {

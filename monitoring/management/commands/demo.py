@@ -1,6 +1,7 @@
 import time
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,12 @@ from monitoring.embedded import workers
 FAULT_SHARE = 0.10
 # Each of these holds a worker for a call's whole time limit or moves megabytes: a few of each show it.
 COSTLY = {"hang_before": 3, "hang_after": 3, "drip": 2, "huge": 2}
+# Services on this machine answer in milliseconds.
+CALL_SECONDS = 3
+# Not on the call that renews a token: a refresh token works once, so where its answer is lost after the effect, or
+# it is refused itself, only a person can sign in again.
+NEEDS_A_PERSON = frozenset({"502_after", "cut_after", "hang_after", "truncated", "drip", "expired"})
+BUT_TOKENS = r"^(?!POST \S*/token$)"
 ORDERS_A_MINUTE_AT_LEAST = 60
 
 
@@ -62,22 +69,30 @@ class Command(BaseCommand):
 
     def _place(self, simulated: world.World, orders: int) -> dict[str, list[str]]:
         seller = Seller.objects.create(name="Demonstração", slug=f"demo-{int(time.time())}")
-        world.connect(simulated, seller, poll_seconds=2, calls_per_second=0)
+        world.connect(simulated, seller, poll_seconds=2, calls_per_second=0, call_seconds=CALL_SECONDS)
         first = orders // 2
         shares = dict(zip(world.CHANNELS, (first, orders - first), strict=True))
         return {kind: simulated.simulator(kind).place(share, fulfilled=False) for kind, share in shares.items()}
 
     def _wait(self, simulated: world.World, placed: dict[str, list[str]], orders: int) -> None:
-        deadline = time.monotonic() + 60 + orders / ORDERS_A_MINUTE_AT_LEAST * 60
-        total = sum(map(len, placed.values()))
+        started = time.monotonic()
+        deadline = started + 60 + orders / ORDERS_A_MINUTE_AT_LEAST * 60
         while time.monotonic() < deadline:
-            whole = sum(outcome.whole for outcome in outcomes(simulated, placed).values())
-            self.stdout.write(f"\r{whole}/{total} orders all the way", ending="")
-            self.stdout.flush()
-            if whole == total:
+            results = list(outcomes(simulated, placed).values())
+            self._progress(results, time.monotonic() - started)
+            if all(outcome.whole for outcome in results):
                 break
             time.sleep(1)
         self.stdout.write("")
+
+    def _progress(self, results: Sequence[Outcome], seconds: float) -> None:
+        """One line that renews itself."""
+        in_erp = sum(outcome.in_erp > 0 for outcome in results)
+        left = sum(outcome.invoiced and outcome.dispatched for outcome in results)
+        whole = sum(outcome.whole for outcome in results)
+        said = f"{in_erp} in the ERP, {left} invoiced and dispatched, {whole} of {len(results)} all the way"
+        self.stdout.write(f"\r{seconds:4.0f} s: {said}  ", ending="")
+        self.stdout.flush()
 
     def _report(self, simulated: world.World, placed: dict[str, list[str]], seconds: float) -> None:
         results = outcomes(simulated, placed)
@@ -138,7 +153,12 @@ def _misbehave(simulated: world.World) -> None:
     """Every kind of fault on every service, none of them on the control interface."""
     share = FAULT_SHARE / len(FAULTS)
     for server in simulated.servers.values():
-        server.simulator.faults = [Fault(kind, share=share, times=COSTLY.get(kind), seconds=0.5) for kind in FAULTS]
+        server.simulator.faults = [_fault(kind, share) for kind in FAULTS]
+
+
+def _fault(kind: str, share: float) -> Fault:
+    match = BUT_TOKENS if kind in NEEDS_A_PERSON else ""
+    return Fault(kind, match, share, COSTLY.get(kind), seconds=0.5)
 
 
 def _hits(simulated: world.World) -> Counter[str]:

@@ -5,7 +5,6 @@ import socket
 import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -15,15 +14,10 @@ from django.core.management.base import BaseCommand, CommandError
 from waitress.server import create_server
 
 from connectors.models import Connection
-from connectors.simulation import memory, world
 from hub.models import Membership, Seller
 from hub.wsgi import application
+from monitoring import demonstration
 from monitoring.embedded import workers
-
-# A shop that is pleasant to watch: a new order on each channel every few seconds.
-SECONDS_BETWEEN_ORDERS = 8.0
-FIRST_ORDERS = 12
-BACK_OFFICE = {"invoice_after": 4.0, "dispatch_after": 10.0}
 
 
 class Command(BaseCommand):
@@ -37,10 +31,10 @@ class Command(BaseCommand):
         port = options["port"]
         _free_or_stop(port)
         call_command("migrate", verbosity=0)
-        seller = Seller.objects.get_or_create(slug="loja-exemplo", defaults={"name": "Loja Exemplo"})[0]
-        password = _first_login(seller)
+        password = _first_login()
         simulated = settings.SIMULATORS and not options["no_simulators"]
-        with _simulators(seller, port) if simulated else contextlib.nullcontext(), workers():
+        shop = _demonstration(port, first=bool(password)) if simulated else contextlib.nullcontext()
+        with shop, workers():
             server = create_server(application, host="127.0.0.1", port=port, threads=6)
             self._welcome(port, password)
             _until_stopped(server)
@@ -65,45 +59,28 @@ def _free_or_stop(port: int) -> None:
             raise CommandError(f"Port {port} is in use. Stop what uses it, or choose another: --port 8001") from error
 
 
-def _first_login(seller: Seller) -> str:
-    """The password of a login made just now; empty when there was one already."""
+def _first_login() -> str:
+    """The password of a login made just now, with a seller; empty when there was one already."""
     if User.objects.exists():
         return ""
     password = secrets.token_urlsafe(12)
     user = User.objects.create_superuser("admin", password=password)
+    seller = Seller.objects.get_or_create(slug=demonstration.SLUG, defaults={"name": "Loja Exemplo"})[0]
     Membership.objects.create(user=user, seller=seller, role=Membership.Role.OWNER)
     return password
 
 
 @contextlib.contextmanager
-def _simulators(seller: Seller, port: int) -> Iterator[None]:
-    folder = Path(settings.HOME) / "simulators"
-    simulated = world.start(options={world.ERP: BACK_OFFICE})
-    known = [memory.load(server.simulator, folder / f"{kind}.state") for kind, server in simulated.servers.items()]
-    here = f"http://127.0.0.1:{port}"
-    if Connection.objects.filter(seller=seller).exists():
-        world.reconnect(simulated, seller, pushes_to=here)
-    else:
-        world.connect(simulated, seller, pushes_to=here, poll_seconds=10, calls_per_second=0)
-    stopped = threading.Event()
-    shop = threading.Thread(target=_sell, args=(simulated, stopped, not any(known)), daemon=True)
-    shop.start()
+def _demonstration(port: int, *, first: bool) -> Iterator[None]:
+    """It runs from the first start on, until a person removes it."""
+    here = demonstration.here = demonstration.Demonstration(f"http://127.0.0.1:{port}")
+    if first or Connection.objects.filter(seller__slug=demonstration.SLUG).exists():
+        here.start()
     try:
         yield
     finally:
-        stopped.set()
-        shop.join(timeout=5)
-        for kind, server in simulated.servers.items():
-            memory.save(server.simulator, folder / f"{kind}.state")
-        simulated.stop()
-
-
-def _sell(simulated: world.World, stopped: threading.Event, fresh: bool) -> None:
-    for kind in world.CHANNELS if fresh else ():
-        simulated.simulator(kind).place(FIRST_ORDERS)
-    while not stopped.wait(SECONDS_BETWEEN_ORDERS):
-        for kind in world.CHANNELS:
-            simulated.simulator(kind).place(1)
+        here.stop()
+        demonstration.here = None
 
 
 def _until_stopped(server: Any) -> None:

@@ -306,7 +306,7 @@ def test_our_simulators_answers_fit_the_model() -> None:
         simulator.deliver(placed[0])
         for one in between.calls("getInvoiceStatus"):
             jsonschema.validate(parse_json(one.response_body), strict(DELIVERY, "GetInvoiceStatusResponse"))
-        found = between.adapter._search({"lastUpdatedAfter": "2026-01-01T00:00:00Z"}, "")
+        found = between.adapter._search({"lastUpdatedAfter": "2026-01-01T00:00:00Z"}, "", between.adapter.included)
         jsonschema.validate(found.raw, strict(ORDERS, "SearchOrdersResponse"))
         with pytest.raises(Failure):
             between.adapter.fetch("702-0000000-0000000")

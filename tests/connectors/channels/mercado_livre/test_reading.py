@@ -13,7 +13,7 @@ from connectors.contract import PushRequest, Window
 from connectors.failures import Category, Failure, Refusal
 from connectors.simulation.server import Request, Response, Simulator, SimulatorServer, route
 
-from .wire import SAMPLES, START, sample, wire
+from .wire import SAMPLES, START, Wire, sample, wire
 
 
 def push(body: bytes) -> PushRequest:
@@ -373,3 +373,55 @@ def test_a_push_is_tried_three_times_and_then_missed(refusals: int) -> None:
         body = json.dumps((hub.got or line.simulator.missed)[0]).encode()
         (said,) = line.adapter.read_push(push(body))
         assert said.external_id in line.simulator.orders
+
+
+# What was read before
+
+
+def read_again(line: Wire, external_id: str, last: bytes) -> list[str]:
+    line.exchanges.clear()
+    line.adapter.fetch(external_id, b"", last)
+    return [one.operation for one in line.exchanges]
+
+
+def test_a_sale_that_moved_on_is_read_without_what_cannot_have_changed() -> None:
+    with wire(carrier_after=60) as line:
+        (placed,) = line.simulator.place(1, orders=1, pack=True, logistic="cross_docking", discounted=False)
+        shipment = next(iter(line.simulator.shipments))
+        last = line.adapter.fetch(placed)
+        assert read_again(line, placed, last) == ["order", "pack", "order", "shipment", "sla"]
+        line.simulator.move(shipment, "shipped")
+        assert read_again(line, placed, last) == ["order", "pack", "order", "shipment", "carrier"]
+        fresh = json.loads(line.adapter.fetch(placed))
+        assert json.loads(line.adapter.fetch(placed, b"", last)) == fresh
+
+
+def test_other_terms_of_a_parcel_are_asked_for_again() -> None:
+    with wire(carrier_after=60) as line:
+        (placed,) = line.simulator.place(1, orders=1, pack=True, logistic="cross_docking", discounted=False)
+        last = line.adapter.fetch(placed)
+        next(iter(line.simulator.shipments.values()))["lead_time"] = {"cost": 99.0}
+        assert "costs" in read_again(line, placed, last)
+
+
+def test_another_buyer_is_asked_for_again() -> None:
+    with wire(carrier_after=60) as line:
+        (placed,) = line.simulator.place(1, orders=1, pack=True, logistic="cross_docking", discounted=False)
+        last = line.adapter.fetch(placed)
+        next(iter(line.simulator.orders.values()))["buyer"]["billing_info"]["id"] = "1"
+        assert "billing" in read_again(line, placed, last)
+
+
+def test_an_announced_parcel_is_read_whole() -> None:
+    with wire(carrier_after=60) as line:
+        line.simulator.place(1, orders=1, pack=True, logistic="cross_docking", discounted=False)
+        name = f"shipment:{next(iter(line.simulator.shipments))}"
+        last = line.adapter.fetch(name)
+        assert {"sla", "costs", "billing"} <= set(read_again(line, name, last))
+
+
+@pytest.mark.parametrize("last", [b"nonsense", b"[]", b'{"shipments": [{}]}', b'{"orders": 7}'])
+def test_whatever_was_read_before_the_sale_is_read(last: bytes) -> None:
+    with wire(carrier_after=60) as line:
+        (placed,) = line.simulator.place(1, orders=1, logistic="cross_docking")
+        assert line.adapter.fetch(placed, b"", last) == line.adapter.fetch(placed)

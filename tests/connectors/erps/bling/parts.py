@@ -16,11 +16,23 @@ from connectors.erps.bling.simulator import BlingSimulator
 from connectors.http import Client, Exchange, Surroundings
 from connectors.reading import parse_json
 from connectors.simulation.server import Fault, SimulatorServer
-from orders.documents import Address, Buyer, Item, OrderDocument, Totals
+from orders.documents import Address, Buyer, Item, OrderDocument
+from tests.connectors.erps import orders
 
 SAMPLES = Path(adapter.__file__).parent / "samples"
 PLACED = datetime(2026, 11, 20, 1, 30, tzinfo=UTC)  # still the 19th in Brasília
 CPF = "39053344705"
+BUYER = Buyer(name="Fulana de Exemplo", document=CPF, email="fulana@exemplo.test", phone="11988887777")
+HOME = Address(
+    recipient="Beltrana",
+    street="Rua das Flores",
+    number="123",
+    complement="apto 4",
+    district="Centro",
+    city="São Paulo",
+    state="SP",
+    postal_code="01310100",
+)
 _accounts = count(1)
 
 
@@ -101,33 +113,12 @@ def line(place: int = 1, sku: str = "CAN-325-AZUL", price: str = "39.90", quanti
 def order(*items: Item, number: str = "2000", **values: Any) -> OrderDocument:
     """Two mugs and a bottle with discount, freight and interest: 79.80 + 89.90 - 10.00 + 18.50 + 1.30 = 179.50."""
     chosen = items or (line(), line(2, "GAR-1L-PRETA", "89.90", "1"))
-    goods = sum((item.quantity * item.unit_price for item in chosen), Decimal(0))
-    columns: dict[str, Any] = {
-        "external_id": number,
-        "updated_at": PLACED,
-        "placed_at": PLACED,
-        "buyer": Buyer(name="Fulana de Exemplo", document=CPF, email="fulana@exemplo.test", phone="11988887777"),
-        "ship_to": Address(
-            recipient="Beltrana",
-            street="Rua das Flores",
-            number="123",
-            complement="apto 4",
-            district="Centro",
-            city="São Paulo",
-            state="SP",
-            postal_code="01310100",
-        ),
-        "items": chosen,
-        "totals": Totals(
-            items=goods,
-            discount=Decimal("10.00"),
-            freight=Decimal("18.50"),
-            interest=Decimal("1.30"),
-            total=goods + Decimal("9.80"),
-        ),
-    }
-    return OrderDocument(**columns | values)
+    fixed: dict[str, Any] = {
+        "external_id": number, "updated_at": PLACED, "placed_at": PLACED, "buyer": BUYER, "ship_to": HOME,
+        "discount": "10.00", "freight": "18.50", "interest": "1.30",
+    }  # fmt: skip
+    return orders.order(*chosen, **fixed | values)
 
 
 def reference(number: str = "2000", channel: int = 4) -> Reference:
-    return Reference(number, channel, "mercado_livre", "Mercado Livre", f"entreposto:{channel}:{number}")
+    return orders.reference(number, channel)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from connectors.contract import ErpOrder, Outcome
-from connectors.erps.bling.simulator import CUSTOM_CANCELLED, PAYMENT_FORM, BlingSimulator
+from connectors.erps.bling.simulated_office import CUSTOM_CANCELLED
+from connectors.erps.bling.simulator import PAYMENT_FORM, BlingSimulator
 from connectors.failures import Category, Failure, Refusal
 from connectors.simulation.server import Response
 from orders.documents import Address, Buyer, Totals
@@ -185,19 +186,19 @@ def test_a_contact_with_old_data_is_brought_up_to_date(bling: Desk) -> None:
 def test_a_deleted_contact_is_not_used(bling: Desk) -> None:
     bling.bling.create(order(), reference())
     next(iter(bling.sim.contacts.values()))["situacao"] = "E"
-    assert bling.bling._find_contact(CPF) == 0
+    assert bling.bling.contacts._find(CPF) == 0
 
 
 def test_a_contact_that_another_worker_made_meanwhile(bling: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     bling.bling.create(order(), reference())
-    find = bling.bling._find_contact
+    find = bling.bling.contacts._find
     calls: list[int] = []
 
     def late(number: str, **query: str) -> int:
         calls.append(1)
         return 0 if len(calls) == 1 else find(number, **query)
 
-    monkeypatch.setattr(bling.bling, "_find_contact", late)
+    monkeypatch.setattr(bling.bling.contacts, "_find", late)
     bling.bling.create(order(number="2001"), reference("2001"))
     assert len(bling.sim.contacts) == 1 and len(bling.sim.orders) == 2 and len(calls) == 2
 

@@ -6,6 +6,7 @@ import hmac
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -18,10 +19,11 @@ from hypothesis import strategies as st
 
 from connectors.contract import BadSignature, Change, Cursor, PushRequest, Window
 from connectors.erps.bling import listing, pushes
-from connectors.erps.bling.adapter import explain
+from connectors.erps.bling.calls import explain
 from connectors.erps.bling.mapping import sale_state
 from connectors.erps.bling.memory import Memory
-from connectors.erps.bling.simulator import CLIENT_ID, CLIENT_SECRET, COMPANY_ID, BlingSimulator
+from connectors.erps.bling.simulated_office import CLIENT_ID, CLIENT_SECRET, COMPANY_ID
+from connectors.erps.bling.simulator import BlingSimulator
 from connectors.failures import Category, Failure, Refusal
 from connectors.reading import Reader, parse_json
 from connectors.redaction import MASK
@@ -64,7 +66,7 @@ def test_an_empty_account(bling: Desk) -> None:
     found, cursor = everything(bling)
     assert found == [] and set(cursor) == {"since"}
     paths = [urlsplit(exchange.url).path for exchange in bling.exchanges]
-    assert paths == ["/Api/v3/pedidos/vendas", "/Api/v3/nfe", "/Api/v3/nfe"]
+    assert paths == ["/Api/v3/pedidos/vendas", "/Api/v3/nfe", "/Api/v3/nfe", "/Api/v3/pedidos/vendas"]
 
 
 def test_orders_and_invoices_in_one_list(bling: Desk) -> None:
@@ -81,7 +83,8 @@ def test_orders_and_invoices_in_one_list(bling: Desk) -> None:
 
 def test_a_row_is_kept_as_it_came(bling: Desk) -> None:
     made = create(bling)
-    (change,) = everything(bling)[0]
+    change, again = everything(bling)[0]
+    assert again == replace(change, changed_by=again.changed_by)
     row = json.loads(change.body)
     assert row["id"] == made and row["total"] == 179.5 and row["situacao"] == {"id": 6, "valor": 0}
     assert "itens" not in row and not change.complete
@@ -98,7 +101,7 @@ def test_pages_go_on_until_one_is_not_full(bling: Desk) -> None:
         bling.sim.place_by_hand(f"N-{place}")
     found, _ = everything(bling)
     assert len({change.external_id for change in found}) == 230
-    assert bling.operations == ["changes"] * 5
+    assert bling.operations == ["changes"] * 8
 
 
 def asked(bling: Desk, place: int) -> dict[str, list[str]]:
@@ -113,6 +116,19 @@ def test_each_poll_looks_back_a_little(bling: Desk) -> None:
     assert asked(bling, 1)["dataEmissaoInicial"] == ["2026-11-20 07:45:00"]
     assert asked(bling, 2)["dataEmissaoInicial"] == ["2026-11-18 08:00:00"]
     assert asked(bling, 2)["situacao"] == ["2"]
+
+
+def test_what_changed_since_the_last_poll_is_news_however_its_row_looks(bling: Desk) -> None:
+    made = str(create(bling))
+    _, cursor = everything(bling)
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=2)):
+        _, cursor = everything(bling, cursor)
+        assert not [change for change in everything(bling, cursor)[0] if change.changed_by], "nothing has happened"
+        bling.sim._changed(int(made), "updated")
+        polled_at = datetime.now(UTC)
+        found, _ = everything(bling, cursor)
+    certain = next(change for change in found if change.changed_by)
+    assert certain.external_id == made and certain.changed_by and certain.changed_by >= polled_at
 
 
 def test_the_overlap_is_a_setting() -> None:
@@ -136,7 +152,7 @@ def test_the_first_round_starts_where_the_connection_does() -> None:
 def test_a_long_absence_is_cut_into_pieces_bling_accepts() -> None:
     with simulated(start_at="2024-11-10T00:00:00+00:00") as bling:
         found, cursor = everything(bling)
-        assert found == [] and len(bling.exchanges) == 9
+        assert found == [] and len(bling.exchanges) == 12
         assert datetime.fromisoformat(cursor["since"]) > datetime.now(UTC) - timedelta(minutes=1)
         assert "dataAlteracaoFinal" in asked(bling, 0) and "dataAlteracaoFinal" not in asked(bling, 6)
 

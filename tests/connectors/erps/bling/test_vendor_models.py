@@ -110,13 +110,13 @@ def test_every_request_is_one_the_vendor_describes(vendor: str) -> None:
         bling.check,
         lambda: bling.find(reference()),
         lambda: bling.items(["A", "B"]),
-        bling._payment_form,
-        lambda: bling._find_contact("39053344705"),
-        lambda: bling._find_contact("39053344705", pesquisa="Fulana"),
-        lambda: bling._make_contact(contact),
-        lambda: bling._refresh_contact(1, contact),
-        lambda: bling._call("POST", "/pedidos/vendas", operation="create", json=sale, effect=True),
-        lambda: bling._call("PATCH", "/pedidos/vendas/1/situacoes/12", operation="cancel"),
+        bling.catalogue.payment_form,
+        lambda: bling.contacts._find("39053344705"),
+        lambda: bling.contacts._find("39053344705", pesquisa="Fulana"),
+        lambda: bling.contacts._make(contact),
+        lambda: bling.contacts._refresh(1, contact),
+        lambda: bling.calls.send("POST", "/pedidos/vendas", operation="create", json=sale, effect=True),
+        lambda: bling.calls.send("PATCH", "/pedidos/vendas/1/situacoes/12", operation="cancel"),
         lambda: bling._base_of("447110"),
         lambda: bling.fetch("12345678"),
         lambda: bling.fetch("nfe:12345678"),
@@ -138,7 +138,7 @@ def test_the_lists_of_a_poll_are_ones_the_vendor_describes(vendor: str) -> None:
 
 def test_the_model_would_notice_a_wrong_request(vendor: str) -> None:
     made = connected(vendor)
-    try_all(lambda: made.bling._call("POST", "/contatos", operation="x", json={"nome": "X"}, effect=True))
+    try_all(lambda: made.bling.calls.send("POST", "/contatos", operation="x", json={"nome": "X"}, effect=True))
     assert {"POST x body"} == COMPLAINTS
 
 
@@ -195,7 +195,7 @@ def test_no_answer_that_the_model_allows_crashes_anything(inventive: str) -> Non
             lambda: bling.find(reference()),
             lambda: bling.changes({}),
             lambda: bling.items(["A"]),
-            lambda: bling._contact_of(order()),
+            lambda: bling.contacts.of(order()),
             lambda: bling.cancel("1"),
         ):
             _or_refused(call)

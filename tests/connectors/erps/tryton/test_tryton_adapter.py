@@ -10,7 +10,7 @@ import pytest
 from connectors.erps.tryton import SERVICE
 from connectors.erps.tryton.adapter import Tryton
 from connectors.failures import Category, Failure, Fault, Refusal
-from tests.connectors.erps.tryton.orders import item, order, reference
+from tests.connectors.erps.orders import item, order, reference
 from tests.connectors.erps.tryton.wire import Hub, Wire, scripted_hub, wire
 
 SALES = "model.sale.sale.search_read"

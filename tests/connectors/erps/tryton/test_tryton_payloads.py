@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connectors.erps.tryton import payloads
 from connectors.failures import Refusal
 from orders.documents import Address, Buyer, OrderDocument
-from tests.connectors.erps.tryton.orders import item, order, reference
+from tests.connectors.erps.orders import item, order, reference
 
 
 def booked(lines: list[payloads.SaleLine]) -> Decimal:

@@ -16,7 +16,7 @@ from connectors.erps.tryton.mapping import sale_state
 from connectors.failures import Category, Failure, Refusal
 from connectors.simulation.catalogue import SKUS
 from orders.documents import Address, Buyer
-from tests.connectors.erps.tryton.orders import HOME, item, order, reference
+from tests.connectors.erps.orders import HOME, item, order, reference
 from tests.connectors.erps.tryton.wire import Hub, Wire, wire
 from tests.support.tryton import CannotInstall, TrytonServer, nfe_key, tryton_server
 
