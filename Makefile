@@ -29,8 +29,10 @@ demo: $(VENV)/.run
 # The order matters: CI reads the closing line of the last pytest.
 test: check
 	$(IN) -m tests.support.install
-	TEST_DATABASE=sqlite $(IN) -m pytest -q -m "not real"
-	$(IN) -m pytest
+	TEST_DATABASE=sqlite $(IN) -m pytest -q -n 2 -m "not real" --ignore tests/browser --ignore tests/connectors/channels \
+		--ignore tests/connectors/erps
+	$(IN) -m pytest -q -m real
+	$(IN) -m pytest -n 2 -m "not real"
 
 check: $(VENV)/.test
 	$(VENV)/bin/ruff check .

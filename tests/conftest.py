@@ -33,8 +33,10 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """pytest-django sets Django up in its own, later `pytest_configure`; the environment must be ready by then."""
+    if _only_hands_out(config):
+        return
     # A terminated run ends like an interrupted one, and so takes its servers with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="entreposto-tests-")
@@ -59,6 +61,11 @@ def _quick_emptying() -> None:
     from tests.support import emptying
 
     emptying.install()
+
+
+def _only_hands_out(config: pytest.Config) -> bool:
+    """Whether other processes run the tests (`-n`): each of them starts servers of its own."""
+    return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
 
 
 def pytest_unconfigure() -> None:

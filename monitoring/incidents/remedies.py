@@ -59,6 +59,9 @@ MEANINGS: Mapping[str, Text] = {
     "send_invoice": gettext_lazy("The channel does not have the invoice: it may hold the label back or count a delay."),
     "send_dispatch": gettext_lazy("The channel does not know that these were shipped: it may count them as late."),
     "send_delivery": gettext_lazy("The channel does not know that these were delivered: payment may come later."),
+    "label": gettext_lazy(
+        "The channel's labels of these sales are not here: print ours, or fetch them at the channel."
+    ),
     "backfill": gettext_lazy("The period that somebody asked for is not read to its end."),
     "census": gettext_lazy("The comparison with this service is not complete: what is missing may go unnoticed."),
     "cancel_twin": gettext_lazy("The ERP has these sales twice: they may be shipped and invoiced twice."),

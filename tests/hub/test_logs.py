@@ -2,6 +2,7 @@ import json
 import logging
 import logging.config
 import sys
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -13,7 +14,8 @@ def written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     """One line as the configured handler writes it, inside two scopes."""
     configured = logging.config.DictConfigurator(settings.LOGGING)
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(configured.configure_formatter(settings.LOGGING["formatters"][style]))
+    formatters: Any = settings.LOGGING["formatters"]
+    handler.setFormatter(configured.configure_formatter(formatters[style]))
     handler.addFilter(logs.Ids())
     monkeypatch.setattr(logging.getLogger("said"), "handlers", [handler])
     with logs.about(connection=3), logs.about(job=7, order=None):

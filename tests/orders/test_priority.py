@@ -1,10 +1,11 @@
 """Which order goes first: the parts, the sentence of each, and that the database sorts as the parts add up."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from orders import priority
 from orders.documents import Buyer, Milestones
@@ -84,6 +85,13 @@ def test_only_open_orders_are_weighed_and_a_change_weighs_anew(three: list[Order
     assert priority.rank() == 2
 
 
+@pytest.fixture
+def _in_english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
+
+
+@pytest.mark.usefixtures("_in_english")
 def test_each_part_says_why(three: list[Order]) -> None:
     now = timezone.now()
     late, without = three[1], three[2]
