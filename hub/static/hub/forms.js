@@ -6,8 +6,3 @@ document.addEventListener("change", (event) => {
   }
   if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();
 });
-document.addEventListener("DOMContentLoaded", () => {
-  if (matchMedia("(min-width: 900px)").matches) {
-    document.querySelectorAll("[data-filters]").forEach((filters) => { filters.open = true; });
-  }
-});
