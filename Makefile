@@ -31,8 +31,8 @@ test: check
 	$(IN) -m tests.support.install
 	TEST_DATABASE=sqlite $(IN) -m pytest -q -n 2 -m "not real" --ignore tests/browser --ignore tests/connectors/channels \
 		--ignore tests/connectors/erps
-	$(IN) -m pytest -q -m real
-	$(IN) -m pytest -n 2 -m "not real"
+	$(IN) -m pytest -q tests/real
+	$(IN) -m pytest -n 2 --ignore tests/real
 
 check: $(VENV)/.test
 	$(VENV)/bin/ruff check .

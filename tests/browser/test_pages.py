@@ -43,9 +43,8 @@ def test_find_an_order_by_number_filter_and_open_it(signed_in: Page, world: Worl
     assert signed_in.get_by_text("1 pedido", exact=True).is_visible()
     assert signed_in.get_by_text("2000002").count() == 0
     signed_in.goto("/orders/?q=")
-    if not signed_in.get_by_label("Situação").is_visible():
-        signed_in.get_by_text("Filtros").click()
-    signed_in.get_by_label("Situação").select_option("shipped")
+    signed_in.locator("summary", has_text="Filtros").click()
+    signed_in.get_by_role("combobox", name="Situação").select_option("shipped")
     signed_in.get_by_role("button", name="Filtrar").click()
     assert signed_in.get_by_text("2000001").count() == 0
     assert fits(signed_in)
