@@ -599,3 +599,19 @@ def test_what_is_remembered_is_forgotten_in_time() -> None:
     short = Memory(seconds=-1, size=2)
     short.put("a", 1)
     assert short.get("a") is None
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"id": 9, "situacao": 5}, ("9", False)),
+        ({"id": 9, "situacao": 6}, ("9", False)),
+        ({"id": 9, "situacao": 2}, ("9", True)),
+        ({"id": 9, "situacao": 4}, None),
+        ({"id": 9, "situacao": {"id": 9}}, None),
+        ({"id": 9}, None),
+        ([], None),
+    ],
+)
+def test_only_a_settled_invoice_says_all_in_its_row(bling: Desk, row: Any, said: tuple[str, bool] | None) -> None:
+    assert bling.bling.invoice_in(json.dumps(row).encode()) == said
