@@ -347,7 +347,11 @@ def test_no_push_is_believed_without_a_secret(bling: Desk) -> None:
         bling.bling.read_push(push(b"{}", ""))
 
 
-@given(st.binary(max_size=30) | st.sampled_from([b'{"event":"order.updated"}', b'{"event":["x"]}', b"[]", b"null"]))
+# An empty object can be read; it announces nothing.
+UNREADABLE = st.binary(max_size=30).filter(lambda body: body.strip() != b"{}")
+
+
+@given(UNREADABLE | st.sampled_from([b'{"event":"order.updated"}', b'{"event":["x"]}', b"[]", b"null"]))
 def test_a_signed_push_that_cannot_be_read_is_refused(body: bytes) -> None:
     with pytest.raises(Refusal):
         pushes.read(push(body, "s"), "s")
