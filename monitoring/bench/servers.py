@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,7 +106,7 @@ def signal_each(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
 
 
-class Server:
+class Server(ABC):
     """One child process with a log file. Subclasses say how to start it and when it is ready."""
 
     name = "server"
@@ -119,11 +120,13 @@ class Server:
         self.log_start = 0
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """What to run."""
 
+    @abstractmethod
     def ready(self) -> bool:
-        raise NotImplementedError
+        """Whether it answers."""
 
     def user(self) -> str | None:
         """The system user to run as; None: the one who runs the tests."""

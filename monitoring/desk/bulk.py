@@ -20,7 +20,7 @@ from connectors.models import Job
 from hub.models import Seller
 from hub.people.activity import record
 from hub.tenancy import Permission, allows, memberships_of
-from monitoring.desk import files, filters
+from monitoring.desk import files, filters, table
 from monitoring.models import BulkTask
 from monitoring.packing import dispatch
 from orders import doors, priority
@@ -115,7 +115,7 @@ def run_slice(pk: int) -> bool:
 
 
 def with_what_is_needed(task: BulkTask, rows: QuerySet[Order]) -> QuerySet[Order]:
-    return files.with_parts(rows) if task.kind == Kind.EXPORT else rows.select_related("seller", "channel__connection")
+    return table.with_parts(rows) if task.kind == Kind.EXPORT else rows.select_related("seller", "channel__connection")
 
 
 def _do(task: BulkTask, some: Sequence[Order]) -> None:

@@ -1,6 +1,5 @@
 """The orders of an export as a CSV file or a workbook, kept in sealed pieces until they expire."""
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -8,7 +7,6 @@ from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from openpyxl import Workbook
@@ -17,8 +15,9 @@ from openpyxl.styles import Font
 
 from hub import vault
 from hub.tenancy import Permission, allows, memberships_of
+from monitoring import sheets
+from monitoring.desk import table
 from monitoring.models import BulkPart, BulkTask
-from monitoring.pages import export
 from orders.models import Order
 
 CSV, XLSX = "csv", "xlsx"
@@ -28,14 +27,10 @@ MOST_ROWS = 200_000
 BOOK = 0
 
 
-def with_parts(rows: QuerySet[Order]) -> QuerySet[Order]:
-    return export.with_parts(rows)
-
-
 def keep(task: BulkTask, orders: Sequence[Order]) -> None:
     """The rows of one slice. Written again where the slice is done again."""
     hidden = _hidden(task)
-    rows = [["" if place in hidden else value for place, value in enumerate(export.values(order))] for order in orders]
+    rows = [["" if place in hidden else value for place, value in enumerate(table.values(order))] for order in orders]
     content = json.dumps([[_plain(value) for value in row] for row in rows]).encode()
     BulkPart.objects.update_or_create(task=task, number=orders[0].pk, defaults={"sealed": vault.seal_bytes(content)})
 
@@ -43,7 +38,7 @@ def keep(task: BulkTask, orders: Sequence[Order]) -> None:
 def _hidden(task: BulkTask) -> frozenset[int]:
     """The columns that one of the task's sellers keeps from this person."""
     places = [place for place in memberships_of(task.person) if place.seller_id in task.sellers]
-    return export.hidden(
+    return table.hidden(
         sees_buyer=all(allows(place, Permission.BUYER) for place in places),
         sees_money=all(allows(place, Permission.MONEY) for place in places),
     )
@@ -71,12 +66,11 @@ def _rows(task: BulkTask) -> Iterator[list[Any]]:
             yield [_typed(value) for value in row]
 
 
-def csv_lines(task: BulkTask, *, portuguese: bool) -> Iterator[str]:
-    writer = csv.writer(export.Line(), delimiter=";" if portuguese else ",")
-    titles = [str(column) for column in export.COLUMNS]
-    yield "\ufeff" + writer.writerow(titles)
-    for row in _rows(task):
-        yield writer.writerow([export.cell(value, portuguese) for value in row])
+def csv_lines(task: BulkTask, language: str) -> Iterator[str]:
+    def cells(row: list[Any], comma: bool) -> list[str]:
+        return [sheets.cell(value, comma) for value in row]
+
+    return sheets.lines(table.COLUMNS, _rows(task), cells, language)
 
 
 def make_workbook(task: BulkTask) -> None:
@@ -85,7 +79,7 @@ def make_workbook(task: BulkTask) -> None:
         task.errors = [{"text": _("Too many orders for a workbook: ask for a CSV file.")}]
         task.failed = task.changed
         return
-    content = _workbook([str(column) for column in export.COLUMNS], _rows(task))
+    content = _workbook([str(column) for column in table.COLUMNS], _rows(task))
     BulkPart.objects.update_or_create(task=task, number=BOOK, defaults={"sealed": vault.seal_bytes(content)})
     task.parts.exclude(number=BOOK).delete()
 

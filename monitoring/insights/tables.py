@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from monitoring.insights.counting import STAGES
 from monitoring.insights.reading import Insights, Pair, change, share
-from monitoring.pages.export import harmless
+from monitoring.sheets import harmless
 from monitoring.templatetags.hub import money, percent, quantity
 
 

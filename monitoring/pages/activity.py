@@ -1,10 +1,7 @@
 """Who did what: the log as a page with filters, and as a file."""
 
-import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from itertools import islice
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -16,13 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hub.models import Activity, Membership
-from monitoring.pages.export import Line, harmless
+from monitoring import sheets
 from monitoring.pages.people import managed
 from monitoring.pages.shell import page, person, show
 
 PER_PAGE = 50
 LAST_PAGE = 1_000
-CHUNK = 500
 
 ACTIONS: dict[str, Any] = {
     "signed_in": gettext_lazy("signed in"),
@@ -184,34 +180,16 @@ def _value(value: Any) -> str:
 
 @page
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    rows = _chosen(request).iterator(CHUNK)
-    language = translation.get_language() or "pt-br"
-    return StreamingHttpResponse(
-        _lines(rows, language),
-        content_type="text/csv; charset=utf-8",
-        headers={
-            "Content-Disposition": f'attachment; filename="activity-{timezone.localtime():%Y-%m-%d-%H%M}.csv"',
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    rows = _chosen(request).iterator(sheets.CHUNK)
+    name = f"activity-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
+    return sheets.answer(name, sheets.lines(COLUMNS, rows, _cells, translation.get_language() or "pt-br"))
 
 
-def _lines(rows: Iterator[Activity], language: str) -> Iterator[str]:
-    """A chunk at a time, each in the reader's language: this runs after the view, when the request's is gone."""
-    writer = csv.writer(Line(), delimiter=";" if language.startswith("pt") else ",")
-    with translation.override(language):
-        yield "\ufeff" + writer.writerow([str(column) for column in COLUMNS])
-    while some := list(islice(rows, CHUNK)):
-        with translation.override(language):
-            text = "".join(writer.writerow(_cells(row)) for row in some)
-        yield text
-
-
-def _cells(row: Activity) -> list[str]:
+def _cells(row: Activity, _comma: bool) -> list[str]:
     told = _told(row)
     before = "; ".join(f"{name}: {old}" for name, old, _new in told.changes)
     after = "; ".join(f"{name}: {new}" for name, _old, new in told.changes)
     seller = row.seller.name if row.seller else ""
     time_here = f"{timezone.localtime(row.at):%Y-%m-%d %H:%M:%S}"
     texts = [time_here, seller, row.actor, told.what, row.subject, before, after, row.address or ""]
-    return [harmless(text) for text in texts]
+    return [sheets.harmless(text) for text in texts]

@@ -269,8 +269,8 @@ def _workbook(task: BulkTask) -> HttpResponse:
 
 
 def _csv(task: BulkTask) -> StreamingHttpResponse:
-    portuguese = str(task.params.get("language", "pt-br")).startswith("pt")
-    return StreamingHttpResponse(files.csv_lines(task, portuguese=portuguese), content_type="text/csv; charset=utf-8")
+    lines = files.csv_lines(task, str(task.params.get("language", "pt-br")))
+    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
 
 
 def _task(request: HttpRequest, pk: int) -> BulkTask:

@@ -1,6 +1,5 @@
 """Insights: what sells, where, when and how fast it leaves, against the period before or the year before."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,18 +8,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import Min, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone, translation
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hub.tenancy import Permission
+from monitoring import sheets
 from monitoring.insights import charts, forecast, tables
 from monitoring.insights.reading import Insights, Pair, Period, read
 from monitoring.insights.tables import Column, Table, grown, shown
 from monitoring.models import Tally
-from monitoring.pages.export import Line
 from monitoring.pages.shell import mine, page, sees_everywhere, sellers_allowing, show
 from orders.models import SalesChannel
 
@@ -89,7 +88,7 @@ LABELS = {
 
 
 @page
-def export(request: HttpRequest, name: str) -> HttpResponse:
+def export(request: HttpRequest, name: str) -> StreamingHttpResponse:
     """One of the tables, of the same choice, as a file."""
     if name not in (*tables.TABLES, "forecast"):
         raise Http404
@@ -106,17 +105,12 @@ def export(request: HttpRequest, name: str) -> HttpResponse:
     return _file(table, choice.period)
 
 
-def _file(table: Table, period: Period) -> HttpResponse:
-    portuguese = (translation.get_language() or "pt-br").startswith("pt")
-    # Spreadsheets set to Portuguese take the comma for the decimal sign; without the mark Excel misreads UTF-8.
-    writer = csv.writer(Line(), delimiter=";" if portuguese else ",")
-    lines = "".join(writer.writerow(row) for row in table.as_text(portuguese))
+def _file(table: Table, period: Period) -> StreamingHttpResponse:
+    language = translation.get_language() or "pt-br"
+    # Titles are the first of its rows.
+    titles, *rows = table.as_text(language.startswith("pt"))
     name = f"{table.code}-{period.first}-{period.last}.csv"
-    return HttpResponse(
-        f"\ufeff{lines}",
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
-    )
+    return sheets.answer(name, sheets.lines(titles, rows, lambda row, _comma: row, language))
 
 
 # --- What is asked for ---------------------------------------------------------------------------------------------

@@ -1,10 +1,8 @@
 """The reports as pages and files: what stands still, since when, why, and the press that mends it."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -12,7 +10,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from hub.tenancy import Permission
-from monitoring.pages.export import Line
+from monitoring import sheets
 from monitoring.pages.shell import mine, page, sees_everywhere, seller_ids, sellers_allowing, show
 from monitoring.reports.base import COUNTED, REPORTS, Action, Report, Row, Scope, Text, everything
 from monitoring.reports.words import COLUMNS, cell, facts, late_by
@@ -20,7 +18,6 @@ from orders.models import SalesChannel
 
 PER_PAGE = 50
 LAST_PAGE = COUNTED // PER_PAGE
-CHUNK = 500
 # A case is red or amber only while it has rows; the others are work that goes its way.
 TONES = {
     "late": "red", "refused": "red", "unreadable": "red", "trouble": "red", "not_returned": "red", "blocked": "red",
@@ -141,36 +138,12 @@ def export(request: HttpRequest, name: str) -> StreamingHttpResponse:
     """All rows as a file, sent while they are read."""
     chosen = _report(name)
     scope = _scope(request, chosen)
-    language = translation.get_language() or "pt-br"
+    money = sees_everywhere(request, Permission.MONEY)
+
+    def cells(row: Row, comma: bool) -> list[str]:
+        told: dict[str, Any] = {**facts(row, scope.now), "case": str(chosen.cases[row.case])}
+        return [cell(value, comma) if money or name != "value" else "" for name, value in told.items()]
+
+    rows = _for(request, everything(chosen, scope))
     file = f"{name}-{timezone.localtime():%Y-%m-%d-%H%M}.csv"
-    return StreamingHttpResponse(
-        _lines(
-            chosen,
-            scope,
-            _for(request, everything(chosen, scope)),
-            language,
-            money=sees_everywhere(request, Permission.MONEY),
-        ),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{file}"', "X-Content-Type-Options": "nosniff"},
-    )
-
-
-def _lines(chosen: Report, scope: Scope, rows: Iterator[Row], language: str, *, money: bool) -> Iterator[str]:
-    """A chunk at a time, each in the reader's language: this runs after the view, when the request's is gone."""
-    comma = language.startswith("pt")
-    writer = csv.writer(Line(), delimiter=";" if comma else ",")
-    with translation.override(language):
-        yield "\ufeff" + writer.writerow([str(label) for label in COLUMNS.values()])
-    while True:
-        with translation.override(language):
-            some = list(islice(rows, CHUNK))
-            text = "".join(writer.writerow(_cells(chosen, row, scope.now, comma, money)) for row in some)
-        if not some:
-            return
-        yield text
-
-
-def _cells(chosen: Report, row: Row, now: datetime, comma: bool, money: bool) -> list[str]:
-    told: dict[str, Any] = {**facts(row, now), "case": str(chosen.cases[row.case])}
-    return [cell(value, comma) if money or name != "value" else "" for name, value in told.items()]
+    return sheets.answer(file, sheets.lines(COLUMNS.values(), rows, cells, translation.get_language() or "pt-br"))

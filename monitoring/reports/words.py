@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from monitoring.pages import words
-from monitoring.pages.export import harmless
 from monitoring.reports.base import Row
+from monitoring.sheets import harmless
 
 # What a file says of a row; the names are those of JSON, the labels those of a spreadsheet's first line.
 COLUMNS = {

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
-from monitoring.pages import export
+from monitoring import sheets
 from tests.monitoring.world import World, text_of
 
 PATH = "/orders/export/"
@@ -63,7 +63,7 @@ def test_every_text_arrives_whole(owner: Client, world: World, name: str) -> Non
 def test_many_orders_take_few_queries(
     owner: Client, world: World, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: object
 ) -> None:
-    monkeypatch.setattr(export, "CHUNK", 10)
+    monkeypatch.setattr(sheets, "CHUNK", 10)
     for number in range(25):
         world.exported(str(number))
     with django_assert_max_num_queries(20):  # type: ignore[operator]

@@ -224,10 +224,6 @@ class BlingOffice(Simulator):
             self._changed(order, "updated")
             return parcel
 
-    def move_parcel(self, parcel: int, situation: int) -> None:
-        with self.lock:
-            self.objects[parcel]["rastreamento"].update(situacao=situation, ultimaAlteracao=brasilia_now())
-
     # Webhooks
 
     def _push(self, event: str, data: Row) -> None:

@@ -2,7 +2,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import redis
@@ -16,9 +15,7 @@ from django.utils import timezone
 from connectors.models import Connection, Credential
 from hub import vault
 from monitoring.models import Heartbeat
-
-# The clock writes through the queue every 15 seconds; four missed beats are no coincidence.
-SILENT_AFTER = timedelta(seconds=60)
+from monitoring.system.parts import SILENT_AFTER
 
 
 @dataclass
