@@ -253,6 +253,8 @@ CELERY: dict[str, Any] = {
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "task_ignore_result": True,
+    # Celery would connect to the database anew for each task; see `hub.celery`.
+    "CELERY_DB_REUSE_MAX": 2**62,
     "task_acks_late": True,
     # Late acknowledgement alone still loses the task of a killed child; attempts are counted in the ledger.
     "task_reject_on_worker_lost": True,

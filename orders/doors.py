@@ -138,14 +138,15 @@ def _record_invoice(order: Order, document: InvoiceDocument, source: Source, now
 
 
 def _invoice(order: Order, document: InvoiceDocument) -> tuple[Invoice, bool]:
-    known = Invoice.objects.filter(key=document.key).first()
+    same = Invoice.objects.filter(seller=order.seller_id, key=document.key)
+    known = same.first()
     if known is None:
         try:
             with transaction.atomic():
                 return _create_invoice(order, document), True
         except IntegrityError:
             # Another order's door was quicker with the same key.
-            known = Invoice.objects.get(key=document.key)
+            known = same.get()
     if known.order_id != order.pk:
         raise InvoiceRefused(_("The NF-e belongs to another order already."))
     return known, False
@@ -154,6 +155,7 @@ def _invoice(order: Order, document: InvoiceDocument) -> tuple[Invoice, bool]:
 def _create_invoice(order: Order, document: InvoiceDocument) -> Invoice:
     return Invoice.objects.create(
         order=order,
+        seller_id=order.seller_id,
         key=document.key,
         number=document.number,
         series=document.series,

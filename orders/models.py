@@ -361,8 +361,9 @@ class Invoice(models.Model):
     """An NF-e, with the bytes of its XML as they came: one changed byte breaks its signature."""
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="invoices")
-    # Unique over the whole hub: the same NF-e can't belong to two sales.
-    key = models.CharField(_("access key"), max_length=44, unique=True)
+    # The order's: the same NF-e can't belong to two sales of one seller, and no other seller can stand in its way.
+    seller = models.ForeignKey(Seller, models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(_("access key"), max_length=44)
     number = models.CharField(_("number"), max_length=120, blank=True)
     series = models.CharField(_("series"), max_length=120, blank=True)
     issued_at = models.DateTimeField(_("issued"), null=True, blank=True)
@@ -381,6 +382,7 @@ class Invoice(models.Model):
     class Meta:
         verbose_name = _("invoice")
         verbose_name_plural = _("invoices")
+        constraints = [models.UniqueConstraint(fields=["key", "seller"], name="invoice_of_seller")]
         indexes = [models.Index(fields=["external_id"], name="invoice_external_id", condition=~Q(external_id=""))]
 
     def __str__(self) -> str:

@@ -72,6 +72,12 @@ class Hub:
             said = [f"{times} × {job}" for job, times in Counter(left).most_common(8)]
             raise TimeoutError(f"{error}; missing {len(missing)}, first {missing[:3]}; jobs {said}") from error
 
+    def pause(self) -> None:
+        """From now on the hub calls nothing."""
+        Connection.objects.filter(pk__in=[row.pk for row in self.connections.values()]).update(
+            state=Connection.State.PAUSED
+        )
+
     def memory(self, report: Report) -> None:
         for program in self.programs:
             for number, pid in enumerate(program.family()):
@@ -116,8 +122,8 @@ def hub(
         address = web[0].url if web else ""
         connections = world.connect(simulated, seller, pushes_to=address, **{"calls_per_second": 0, **settings})
         # The next hub on this database must not call simulators that are gone.
-        stack.callback(seller.connections.update, state=Connection.State.PAUSED)
         started = Hub(simulated, connections, folder)
+        stack.callback(started.pause)
         started.programs += [
             *web,
             stack.enter_context(servers.worker(os.environ, folder, concurrency=concurrency)),

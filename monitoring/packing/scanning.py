@@ -34,7 +34,9 @@ def _by_page(text: str, sellers: Sequence[int]) -> Iterable[int]:
 def _by_key(text: str, sellers: Sequence[int]) -> Iterable[int]:
     """With or without blanks, and with the "NFe" that stands before it in the XML."""
     key = re.sub(r"\s", "", text.upper()).removeprefix("NFE")
-    return Invoice.objects.filter(key=key).values_list("order_id", flat=True) if KEY.fullmatch(key) else []
+    if not KEY.fullmatch(key):
+        return []
+    return Invoice.objects.filter(key=key, seller__in=sellers).values_list("order_id", flat=True)
 
 
 def _by_reference(text: str, sellers: Sequence[int]) -> Iterable[int]:

@@ -32,7 +32,10 @@ def announced(toy: Toys, external_id: str, *, cancelled: bool = False, seller: S
 def test_a_known_invoice_is_no_news(toy: Toys) -> None:
     toy.shop.place("1")
     toy.poll()
-    row = Order.objects.get().invoices.create(key="1" * 44, external_id="9", sealed_xml=invoices.seal(b"<nfeProc/>"))
+    order = Order.objects.get()
+    row = order.invoices.create(
+        seller_id=order.seller_id, key="1" * 44, external_id="9", sealed_xml=invoices.seal(b"<nfeProc/>")
+    )
     assert announced(toy, "9")
     assert not announced(toy, "8")
     assert not announced(toy, "9", cancelled=True)

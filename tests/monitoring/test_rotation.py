@@ -8,7 +8,8 @@ from tests.monitoring.world import World
 
 
 def test_an_invoice_stays_readable_under_the_newest_key_alone(world: World, settings: Any) -> None:
-    invoice = world.exported("1").invoices.create(key="1" * 44, sealed_xml=invoices.seal(b"<nfeProc/>"))
+    order = world.exported("1")
+    invoice = order.invoices.create(seller_id=order.seller_id, key="1" * 44, sealed_xml=invoices.seal(b"<nfeProc/>"))
     settings.CREDENTIAL_KEYS = [Fernet.generate_key().decode(), *settings.CREDENTIAL_KEYS]
     call_command("rotate_credentials")
     settings.CREDENTIAL_KEYS = settings.CREDENTIAL_KEYS[:1]

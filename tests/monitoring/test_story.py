@@ -29,7 +29,7 @@ def move(order: Order) -> story.Move | None:
 
 def invoiced(world: World, **changes: object) -> Order:
     order = world.exported("1", invoiced_at=timezone.now(), status="invoiced", **changes)
-    order.invoices.create(key=KEY, number="1234")
+    order.invoices.create(seller_id=order.seller_id, key=KEY, number="1234")
     return order
 
 

@@ -129,13 +129,20 @@ def test_xml_of_another_invoice_is_refused() -> None:
         doors.record_invoice(order(), invoice(xml=invoice(99).xml))
 
 
-def test_an_invoice_belongs_to_one_order_of_the_whole_hub() -> None:
-    doors.record_invoice(order(), invoice())
-    other = order()
+def test_an_invoice_belongs_to_one_order_of_its_seller() -> None:
+    first = order()
+    doors.record_invoice(first, invoice())
+    other = taken(first.channel, document("S2")).order
     with pytest.raises(InvoiceRefused):
         doors.record_invoice(other, invoice())
     assert codes(other)[-1] == "invoice_refused"
     assert other.status == OrderStatus.APPROVED
+
+
+def test_no_seller_can_stand_in_the_way_of_anothers_invoice() -> None:
+    doors.record_invoice(order(), invoice())
+    assert doors.record_invoice(order(), invoice())
+    assert Invoice.objects.filter(key=invoice().key).count() == 2
 
 
 def test_a_file_whose_key_is_gone_says_so(settings: Any) -> None:

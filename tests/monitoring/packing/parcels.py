@@ -32,7 +32,9 @@ def to_send(world: World, number: str, **changes: Any) -> Order:
 
 
 def invoice(order: Order, number: int = 123, **changes: Any) -> Invoice:
-    return Invoice.objects.create(order=order, key=key(number), number=str(number), series="1", **changes)
+    return Invoice.objects.create(
+        order=order, seller_id=order.seller_id, key=key(number), number=str(number), series="1", **changes
+    )
 
 
 def parcel(order: Order, number: str = "41", **changes: Any) -> Shipment:
