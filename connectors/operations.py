@@ -45,27 +45,30 @@ def fetch(desk: Desk, job: Job) -> None:
 
 def read_erp(desk: Desk, job: Job) -> None:
     """Everything about one ERP order; read again later for as long as something is still expected of it."""
-    hint = _hint(desk, job)
-    if hint and _invoice_known(desk, hint):
+    if desk.together(_invoice_known, job):
         return desk.finish(job)
-    return desk.afterwards(_read, job, desk.adapter.fetch(job.key, hint))
+    return desk.afterwards(_read, job, desk.adapter.fetch(job.key, _hint(desk, job)))
 
 
-def _invoice_known(desk: Desk, hint: bytes) -> bool:
-    """Whether it announces an invoice that was read with its order already."""
-    announced = desk.adapter.invoice_in(hint) if hasattr(desk.adapter, "invoice_in") else None
-    if announced is None:
-        return False
-    external_id, cancelled = announced
-    known = Invoice.objects.filter(
-        external_id=external_id, order__seller=desk.connection.seller_id, cancelled=cancelled
+def _invoice_known(desk: Desk, jobs: Sequence[Job]) -> dict[int, bool]:
+    """Which were announced by an invoice that has been read with its order since."""
+    if not hasattr(desk.adapter, "invoice_in"):
+        return {}
+    hints = {job.pk: hint for job in jobs if (hint := _hint(desk, job))}
+    announced = {pk: invoice for pk, hint in hints.items() if (invoice := desk.adapter.invoice_in(hint))}
+    rows = Invoice.objects.filter(
+        seller=desk.connection.seller_id,
+        external_id__in={external_id for external_id, _cancelled in announced.values()},
     )
-    return (known if cancelled else known.exclude(sealed_xml="")).exists()
+    # An NF-e without its file is not wholly read.
+    known = {(row.external_id, row.cancelled) for row in rows if row.cancelled or row.sealed_xml}
+    return {pk: invoice in known for pk, invoice in announced.items()}
 
 
-def _last_fetched(jobs: Sequence[Job]) -> dict[int, bytes]:
-    connection = jobs[0].connection_id
-    known = InboxEntry.objects.filter(connection=connection, external_id__in=[job.key for job in jobs], source="fetch")
+def _last_fetched(desk: Desk, jobs: Sequence[Job]) -> dict[int, bytes]:
+    known = InboxEntry.objects.filter(
+        connection=desk.connection, external_id__in=[job.key for job in jobs], source="fetch"
+    )
     newest = known.values("external_id").annotate(newest=Max("pk")).values("newest")
     bodies = dict(InboxEntry.objects.filter(pk__in=newest).values_list("external_id", "body"))
     return {job.pk: bytes(bodies[job.key]) for job in jobs if job.key in bodies}
@@ -76,7 +79,7 @@ def _hint(desk: Desk, job: Job) -> bytes:
     return (desk.together(_announcements, job) or b"") if job.input.get("entry") else b""
 
 
-def _announcements(jobs: Sequence[Job]) -> dict[int, bytes]:
+def _announcements(desk: Desk, jobs: Sequence[Job]) -> dict[int, bytes]:
     entries = {job.pk: job.input["entry"] for job in jobs if job.input.get("entry")}
     bodies = dict(InboxEntry.objects.filter(pk__in=entries.values()).values_list("pk", "body"))
     return {pk: bytes(bodies[entry]) for pk, entry in entries.items() if entry in bodies}
@@ -201,22 +204,33 @@ def reference_of(order: Order) -> Reference:
 
 
 def _exported(desk: Desk, job: Job, order: Order, erp_order: ErpOrder, *, adopted: bool = False) -> None:
+    link = sales.tie(
+        desk.connection,
+        order,
+        erp_order.external_id,
+        number=erp_order.number,
+        total=erp_order.total,
+        adopted=adopted,
+    )
+    desk.afterwards(_tie, job, link)
+
+
+def _tie(desk: Desk, created: Sequence[tuple[Job, Link]]) -> None:
+    """The fact is recorded even if another worker has the job by now: the ERP's order exists."""
     with transaction.atomic():
-        # The fact is recorded even if another worker has the job by now: the ERP's order exists.
-        sales.attach(
-            desk.connection,
-            order,
-            erp_order.external_id,
-            number=erp_order.number,
-            total=erp_order.total,
-            adopted=adopted,
-        )
-        # Lines may have been cancelled while it was on its way.
-        ledger.ask(planning.change_steps([order], job.created_at if adopted else job.claimed_at))
+        links = sales.attach_all([link for _job, link in created])
+        # Lines may have been cancelled while they were on their way.
+        since = {link.order_id: job.created_at if link.adopted else job.claimed_at for job, link in created}
+        steps = []
+        for moment in set(since.values()):
+            steps += planning.change_steps([link.order for link in links if since[link.order_id] == moment], moment)
         if (seconds := desk.service.watch_seconds) is not None:
             due_at = timezone.now() + timedelta(seconds=seconds)
-            ledger.ask([Step(desk.connection.pk, "read_erp", erp_order.external_id, order.pk, due_at=due_at)])
-    desk.finish(job)
+            watched = [(link.external_id, link.order_id) for link in links]
+            steps += [Step(desk.connection.pk, "read_erp", key, order, due_at=due_at) for key, order in watched]
+        ledger.ask(steps)
+    for job, _link in created:
+        desk.finish(job)
 
 
 def cancel_erp(desk: Desk, job: Job) -> None:
@@ -277,7 +291,7 @@ def send_invoice(desk: Desk, job: Job) -> None:
         return desk.finish(job)
     shipment = ShipmentRef(external_id=_channel_shipment(order, invoice.shipment_reference))
     receipt = desk.adapter.send_invoice(to_document(order, whole=True), doors.invoice_document(invoice), shipment)
-    return _answered(desk, job, invoice, receipt)
+    return desk.afterwards(_answered, job, (invoice, receipt))
 
 
 def send_dispatch(desk: Desk, job: Job) -> None:
@@ -285,7 +299,7 @@ def send_dispatch(desk: Desk, job: Job) -> None:
     if shipment is None or shipment.answer in SETTLED:
         return desk.finish(job)
     receipt = desk.adapter.send_dispatch(to_document(order, whole=True), _parcel(order, shipment))
-    return _answered(desk, job, shipment, receipt)
+    return desk.afterwards(_answered, job, (shipment, receipt))
 
 
 def send_delivery(desk: Desk, job: Job) -> None:
@@ -302,23 +316,31 @@ def send_delivery(desk: Desk, job: Job) -> None:
 SETTLED = (Answer.ACCEPTED, Answer.NOT_NEEDED)
 
 
-def _invoices(jobs: Sequence[Job]) -> dict[int, Invoice]:
+def _invoices(desk: Desk, jobs: Sequence[Job]) -> dict[int, Invoice]:
     rows = Invoice.objects.select_related("order").in_bulk([_id(job) for job in jobs])
     return {job.pk: rows[_id(job)] for job in jobs if _id(job) in rows}
 
 
-def _parcels(jobs: Sequence[Job]) -> dict[int, Shipment]:
+def _parcels(desk: Desk, jobs: Sequence[Job]) -> dict[int, Shipment]:
     rows = Shipment.objects.select_related("order").in_bulk([_id(job) for job in jobs])
     return {job.pk: rows[_id(job)] for job in jobs if _id(job) in rows}
 
 
-def _answered(desk: Desk, job: Job, subject: Invoice | Shipment, receipt: Receipt) -> None:
-    answer = Answer.NOT_NEEDED if receipt.outcome is Outcome.NOT_NEEDED else Answer.ACCEPTED
+def _answered(desk: Desk, answers: Sequence[tuple[Job, tuple[Invoice | Shipment, Receipt]]]) -> None:
     with transaction.atomic():
-        doors.record_answer(subject, answer, receipt.message)
-        if isinstance(subject, Shipment) and subject.delivered_at:
-            planning.tell_channel(subject.order)
-    desk.finish(job)
+        with doors.together(subject.order_id for _job, (subject, _receipt) in answers) as orders:
+            for _job, (subject, receipt) in answers:
+                subject.order = orders[subject.order_id]
+                answer = Answer.NOT_NEEDED if receipt.outcome is Outcome.NOT_NEEDED else Answer.ACCEPTED
+                doors.record_answer(subject, answer, receipt.message)
+        # A parcel that the channel had to hear of first may have arrived.
+        planning.tell_channel([subject.order for _job, (subject, _receipt) in answers if _arrived(subject)])
+    for job, _answer in answers:
+        desk.finish(job)
+
+
+def _arrived(subject: Invoice | Shipment) -> bool:
+    return isinstance(subject, Shipment) and subject.delivered_at is not None
 
 
 def _parcel(order: Order, shipment: Shipment) -> ShipmentRef:
@@ -350,15 +372,15 @@ def _order(desk: Desk, job: Job) -> Order:
     return order
 
 
-def _orders(jobs: Sequence[Job]) -> dict[int, Order]:
+def _orders(desk: Desk, jobs: Sequence[Job]) -> dict[int, Order]:
     ids = {job.pk: job.order_id for job in jobs if job.order_id is not None}
     orders = {order.pk: order for order in for_export(Order.objects.filter(pk__in=ids.values()))}
     return {pk: orders[order] for pk, order in ids.items() if order in orders}
 
 
-def _linked(jobs: Sequence[Job]) -> dict[int, bool]:
+def _linked(desk: Desk, jobs: Sequence[Job]) -> dict[int, bool]:
     """Which orders the ERP has already."""
-    links = Link.objects.filter(connection=jobs[0].connection_id, order__in=[job.order_id for job in jobs])
+    links = Link.objects.filter(connection=desk.connection, order__in=[job.order_id for job in jobs])
     linked = set(links.values_list("order_id", flat=True))
     return {job.pk: job.order_id in linked for job in jobs}
 

@@ -1,11 +1,11 @@
 """Which work a change calls for. Called inside the transaction that makes the change."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, F, Max, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from connectors import ledger
@@ -148,45 +148,46 @@ def change_steps(orders: Sequence[Order], since: datetime | None = None) -> list
     ]
 
 
-def tell_channel(order: Order, dispatch_at: datetime | None = None) -> None:
-    """The channel hears of each invoice and parcel it has not answered yet. Safe to call at any time.
+def tell_channel(orders: Sequence[Order], dispatch_at: datetime | None = None) -> None:
+    """The channel hears of each invoice and parcel of these orders it has not answered yet. Safe to call at any time.
 
     `dispatch_at`: not before then of a parcel that is new, so that a person can take back what was a slip.
     """
-    connection = Connection.objects.filter(channel_id=order.channel_id).first()
-    if connection is None or order.logistics == Logistics.FULFILLED:
+    told = {order.pk: order for order in orders if order.logistics != Logistics.FULFILLED}
+    if not told:
         return
-    invoices = Invoice.objects.filter(order=order, answer="", cancelled=False, problem="")
-    parcels = list(Shipment.objects.filter(order=order, source__in=(Source.ERP, Source.PERSON)))
-    unsent = [parcel for parcel in parcels if not parcel.answer]
-    arrived = [parcel for parcel in parcels if parcel.answer and parcel.delivered_at]
-    steps = [
-        *_telling(connection, order, Capability.SEND_INVOICE, "invoice", invoices),
-        *_telling(connection, order, Capability.SEND_DISPATCH, "shipment", unsent, dispatch_at),
-        *_telling(connection, order, Capability.SEND_DELIVERY, "shipment", arrived),
-    ]
+    channels = {order.channel_id for order in told.values()}
+    connections = {row.channel_id: row for row in Connection.objects.filter(channel__in=channels)}
+    steps = []
+    for capability, row in _unsaid(told):
+        order = told[row.order_id]
+        connection = connections.get(order.channel_id)
+        if connection is not None and capability in service(connection.kind).capabilities:
+            due_at = dispatch_at if capability is Capability.SEND_DISPATCH else None
+            steps.append(_telling(connection, order, capability, row, due_at))
     if not steps:
         return
-    have = set(
-        Job.objects.filter(connection=connection, order=order, operation__in=TELLING).values_list("operation", "key")
-    )
-    ledger.ask([step for step in steps if (step.operation, step.key) not in have])
+    asked = Job.objects.filter(order__in=told, operation__in=TELLING)
+    have = set(asked.values_list("connection_id", "operation", "key"))
+    ledger.ask([step for step in steps if (step.connection_id, step.operation, step.key) not in have])
+
+
+def _unsaid(orders: Iterable[int]) -> Iterator[tuple[Capability, Invoice | Shipment]]:
+    """What the channels have not answered yet, with what tells it to them."""
+    for invoice in Invoice.objects.filter(order__in=orders, answer="", cancelled=False, problem="").only("order_id"):
+        yield Capability.SEND_INVOICE, invoice
+    for parcel in Shipment.objects.filter(order__in=orders, source__in=(Source.ERP, Source.PERSON)):
+        if not parcel.answer:
+            yield Capability.SEND_DISPATCH, parcel
+        elif parcel.delivered_at:
+            yield Capability.SEND_DELIVERY, parcel
 
 
 def _telling(
-    connection: Connection,
-    order: Order,
-    capability: Capability,
-    noun: str,
-    rows: Iterable[Model],
-    due_at: datetime | None = None,
-) -> list[Step]:
-    if capability not in service(connection.kind).capabilities:
-        return []
-    priority = export_priority(order)
-    return [
-        Step(connection.pk, capability.value, f"{noun}:{row.pk}", order.pk, priority, due_at=due_at) for row in rows
-    ]
+    connection: Connection, order: Order, capability: Capability, row: Invoice | Shipment, due_at: datetime | None
+) -> Step:
+    key = f"{'invoice' if isinstance(row, Invoice) else 'shipment'}:{row.pk}"
+    return Step(connection.pk, capability.value, key, order.pk, export_priority(order), due_at=due_at)
 
 
 def watch(connection: Connection) -> int:

@@ -1,6 +1,8 @@
 """What the ERP knows of a sale, brought home: its state, its NF-e, its dispatch."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -10,7 +12,7 @@ from connectors import intake, ledger, planning
 from connectors.contract import SaleState
 from connectors.failures import Failure, Refusal
 from connectors.models import Connection, InboxEntry, Link
-from orders import doors
+from orders import bulk, doors
 from orders.documents import DispatchDocument, InvoiceDocument
 from orders.models import Invoice, Order, Shipment
 from orders.vocabulary import Source
@@ -18,58 +20,100 @@ from orders.vocabulary import Source
 
 def read(connection: Connection, entries: Sequence[InboxEntry]) -> None:
     """Interprets stored ERP documents and applies them. A bad one becomes a visible row."""
-    applied = {entry.pk: _read(connection, entry) for entry in entries}
-    intake.mark_read({pk: link.order_id if link else None for pk, (link, understood) in applied.items() if understood})
+    understood = []
+    for entry in entries:
+        try:
+            understood.append((entry, _understand(connection, entry)))
+        except Failure as failure:
+            intake.reject(entry, failure)
+    _take(connection, understood)
 
 
-def _read(connection: Connection, entry: InboxEntry) -> tuple[Link | None, bool]:
-    """The link to our order, if it is one of ours; whether the document was understood."""
+def _understand(connection: Connection, entry: InboxEntry) -> SaleState:
+    state = intake.interpret(connection.kind, bytes(entry.body), connection.settings)
+    if not isinstance(state, SaleState):
+        raise Refusal("is no ERP order", path="$")
+    return state
+
+
+def _take(connection: Connection, understood: Sequence[tuple[InboxEntry, SaleState]]) -> None:
+    """All at once; one by one where something among them cannot be written, so that it takes no other with it."""
+    if not understood:
+        return
     try:
-        state = intake.interpret(connection.kind, bytes(entry.body), connection.settings)
-        if not isinstance(state, SaleState):
-            raise Refusal("is no ERP order", path="$")
-        return apply(connection, state), True
-    except Failure as failure:
-        intake.reject(entry, failure)
+        with transaction.atomic():
+            links = apply(connection, [state for _entry, state in understood])
+            read = zip(understood, links, strict=True)
+            intake.mark_read({entry.pk: link.order_id if link else None for (entry, _state), link in read})
     except intake.AWAY:
         raise
     except Exception as error:  # noqa: BLE001 - a document must never take its worker down
-        intake.reject(entry, intake.bug(error, f"ERP order of connection {connection.pk}"))
-    return None, False
+        if len(understood) > 1:
+            for one in understood:
+                _take(connection, [one])
+            return
+        entry, _state = understood[0]
+        about = f"ERP order of connection {connection.pk}"
+        intake.reject(entry, error if isinstance(error, Failure) else intake.bug(error, about))
 
 
-@transaction.atomic
-def apply(connection: Connection, state: SaleState) -> Link | None:
-    """Facts of the ERP become facts of the order; None where the ERP's order is none of ours."""
-    link = _link_of(connection, state)
-    if link is None:
-        return None
-    order = link.order
-    _refresh(link, state)
-    invoices, dispatches = _news(order, state)
-    for invoice in invoices:
-        try:
-            doors.record_invoice(order, invoice, source=Source.ERP, seller_tax_ids=connection.seller.tax_ids)
-        except doors.InvoiceRefused:
-            # Kept on the order with its reason; a person decides.
+@transaction.atomic(savepoint=False)
+def apply(connection: Connection, states: Sequence[SaleState]) -> list[Link | None]:
+    """Facts of the ERP become facts of the orders; None where the ERP's order is none of ours. Raises `Refusal`."""
+    known = Link.objects.filter(connection=connection, external_id__in={state.external_id for state in states})
+    links = {link.external_id: link for link in known}
+    for state in states:
+        if state.external_id not in links and (link := _lost_link(connection, state)):
+            links[state.external_id] = link
+    said = [(links[state.external_id], state) for state in states if state.external_id in links]
+    with doors.together(link.order_id for link in links.values()) as orders:
+        # They hold the orders as they are now, locked.
+        for link in links.values():
+            link.order = orders[link.order_id]
+        cancelled = [link for link, state in said if _refresh(link, state)]
+        moved = [order for order, facts in _news(said) if _record(connection, order, facts)]
+    bulk.update(Link, list(links.values()), UNREAD)
+    ledger.ask([ledger.Step(connection.pk, "change_erp", f"cancelled:{row.pk}", row.order_id, 45) for row in cancelled])
+    planning.tell_channel(moved)
+    return [links.get(state.external_id) for state in states]
+
+
+Facts = InvoiceDocument | DispatchDocument
+
+
+def _record(connection: Connection, order: Order, facts: Sequence[Facts]) -> bool:
+    for fact in facts:
+        if isinstance(fact, DispatchDocument):
+            doors.record_dispatch(order, fact, source=Source.ERP)
             continue
-    for dispatch in dispatches:
-        doors.record_dispatch(order, dispatch, source=Source.ERP)
-    if invoices or dispatches:
-        planning.tell_channel(order)
-    return link
+        # One that is refused is kept on the order with its reason; a person decides.
+        with suppress(doors.InvoiceRefused):
+            doors.record_invoice(order, fact, source=Source.ERP, seller_tax_ids=connection.seller.tax_ids)
+    return bool(facts)
 
 
-def _news(order: Order, state: SaleState) -> tuple[list[InvoiceDocument], list[DispatchDocument]]:
-    """What the ERP says that the order does not know yet: an ERP is read many times, and mostly repeats itself."""
-    if not state.invoices and not state.dispatches:
-        return [], []
-    invoices = {invoice.key: invoice for invoice in Invoice.objects.filter(order=order)}
-    parcels = {parcel.external_id: parcel for parcel in Shipment.objects.filter(order=order, source=Source.ERP)}
-    return (
-        [one for one in state.invoices if not _known_invoice(invoices.get(one.key), one)],
-        [one for one in state.dispatches if not _known_parcel(parcels.get(one.external_id), one)],
-    )
+def _news(said: Sequence[tuple[Link, SaleState]]) -> list[tuple[Order, list[Facts]]]:
+    """What the ERP says that the orders do not know yet: an ERP is read many times, and mostly repeats itself."""
+    telling = [link.order_id for link, state in said if state.invoices or state.dispatches]
+    if not telling:
+        return []
+    invoices = {(row.order_id, row.key): row for row in Invoice.objects.filter(order__in=telling)}
+    rows = Shipment.objects.filter(order__in=telling, source=Source.ERP)
+    parcels = {(row.order_id, row.external_id): row for row in rows}
+    return [
+        (
+            link.order,
+            [
+                *(one for one in state.invoices if not _known_invoice(invoices.get((link.order_id, one.key)), one)),
+                *(
+                    one
+                    for one in state.dispatches
+                    if not _known_parcel(parcels.get((link.order_id, one.external_id)), one)
+                ),
+            ],
+        )
+        for link, state in said
+    ]
 
 
 def _known_invoice(row: Invoice | None, said: InvoiceDocument) -> bool:
@@ -81,12 +125,10 @@ def _known_parcel(row: Shipment | None, said: DispatchDocument) -> bool:
     return row is not None and all(getattr(row, name) == getattr(said, name) for name in names)
 
 
-def _link_of(connection: Connection, state: SaleState) -> Link | None:
-    links = Link.objects.select_related("order", "connection")
-    link = links.filter(connection=connection, external_id=state.external_id).first()
-    if link is not None or not state.hub_key or state.cancelled:
-        return link
-    # The ERP's order carries our key but the link was lost (a crash between the answer and the record).
+def _lost_link(connection: Connection, state: SaleState) -> Link | None:
+    """The ERP's order carries our key but the link was lost (a crash between the answer and the record)."""
+    if not state.hub_key or state.cancelled:
+        return None
     order = order_of(state.hub_key)
     if order is None or order.seller_id != connection.seller_id:
         return None
@@ -113,49 +155,66 @@ def hub_key(order: Order) -> str:
     return f"entreposto:{order.channel_id}:{order.external_id}"
 
 
+def tie(connection: Connection, order: Order, external_id: str, **columns: Any) -> Link:
+    """A link, unsaved."""
+    return Link(order=order, connection=connection, external_id=external_id, created_at=timezone.now(), **columns)
+
+
 def attach(
     connection: Connection,
     order: Order,
     external_id: str,
     *,
     number: str = "",
-    total: Any = None,
+    total: Decimal | None = None,
     adopted: bool = False,
 ) -> tuple[Link, bool]:
     """Ties the order to the ERP's. The first tie wins; (link, whether it is this one and new)."""
-    try:
-        link, made = Link.objects.get_or_create(
-            order=order,
-            connection=connection,
-            defaults={"external_id": external_id, "number": number, "total": total, "adopted": adopted},
-        )
-    except IntegrityError:
-        raise Refusal(
-            f"The ERP's order {number or external_id} already belongs to another order of this hub.",
-            code="linked_elsewhere",
-        ) from None
-    if made:
-        doors.mark_exported(order, number=number or external_id, erp_label=connection.name)
-        # It may have been cancelled while it was on its way.
-        ledger.ask(planning.cancel_steps([order]))
-    return link, made
+    made = tie(connection, order, external_id, number=number, total=total, adopted=adopted)
+    (link,) = attach_all([made])
+    return link, link is made
 
 
-def _refresh(link: Link, state: SaleState) -> None:
-    news: dict[str, Any] = {
-        "raw_status": state.raw_status[:120],
-        "cancelled": state.cancelled,
-        "complete": state.complete,
-        "attention": state.attention,
-        "read_at": timezone.now(),
-    }
-    if state.number:
-        news["number"] = state.number
-    if state.total is not None:
-        news["total"] = state.total
-    if state.cancelled and not link.cancelled:
+@transaction.atomic
+def attach_all(links: Sequence[Link]) -> list[Link]:
+    """Ties orders to the ERP's, each with the link given or, where it has one, with that; the links then hold the
+    orders as they are now. Raises `Refusal` where the ERP's order is another's already, and then ties none.
+    """
+    connection = links[0].connection
+    with doors.together(link.order_id for link in links) as orders:
+        known = Link.objects.filter(connection=connection, order__in=orders)
+        tied = {link.order_id: link for link in known}
+        new = [link for link in links if link.order_id not in tied]
+        try:
+            bulk.insert(Link, new)
+        except IntegrityError:
+            raise Refusal(
+                f"The ERP's order {new[0]} already belongs to another order of this hub.", code="linked_elsewhere"
+            ) from None
+        for link in new:
+            doors.mark_exported(orders[link.order_id], number=str(link), erp_label=connection.name)
+    # They may have been cancelled while they were on their way.
+    ledger.ask(planning.cancel_steps([orders[link.order_id] for link in new]))
+    all_tied = [tied.get(link.order_id, link) for link in links]
+    for link in all_tied:
+        link.order = orders[link.order_id]
+    return all_tied
+
+
+def _refresh(link: Link, state: SaleState) -> bool:
+    """What was read, in memory. Whether the ERP's order has been cancelled since it was read before."""
+    news = state.cancelled and not link.cancelled
+    if news:
         doors.append(link.order, "erp_cancelled", Source.ERP, {"number": link.number or link.external_id})
-        ledger.ask([ledger.Step(link.connection_id, "change_erp", f"cancelled:{link.pk}", link.order_id, 45)])
-    for name, value in news.items():
-        setattr(link, name, value)
-    link.save(update_fields=list(news))
+    link.raw_status = state.raw_status[:120]
+    link.cancelled = state.cancelled
+    link.complete = state.complete
+    link.attention = state.attention
+    link.read_at = timezone.now()
+    link.number = state.number or link.number
+    link.total = link.total if state.total is None else state.total
+    return news
+
+
+READ = {"raw_status", "cancelled", "complete", "attention", "read_at", "number", "total"}
+UNREAD = frozenset(column.name for column in Link._meta.concrete_fields) - READ

@@ -115,13 +115,13 @@ class Desk:
             rows, self.exchanges = self.exchanges, []
             ExchangeRow.objects.bulk_create(rows)
 
-    def together(self, read: Callable[[Sequence[Job]], Mapping[int, T]], job: Job) -> T | None:
+    def together(self, read: Callable[["Desk", Sequence[Job]], Mapping[int, T]], job: Job) -> T | None:
         """What `read` finds for this job (by its key), read at once for all jobs of the claim that do the same."""
         key = read, job.operation
         until, found = self._read.get(key, (0.0, {}))
         if time.monotonic() > until:
             alike = [one for one in self.claimed if one.operation == job.operation and one.lease == job.lease]
-            found = read(alike if job in alike else [job])
+            found = read(self, alike if job in alike else [job])
             self._read[key] = time.monotonic() + FRESH_SECONDS, found
         return found.get(job.pk)
 

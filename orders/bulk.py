@@ -28,6 +28,26 @@ def insert(model: type[Model], rows: Sequence[Model]) -> None:
                 row._state.db = connection.alias
 
 
+def insert_absent(row: Model) -> bool:
+    """A new row, unless a unique key is taken: then nothing happens, in the transaction neither. It gets its key."""
+    model = type(row)
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    statement = (
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) "  # noqa: S608 - our own names
+        f"VALUES ({', '.join(['%s'] * len(fields))}) ON CONFLICT DO NOTHING RETURNING id"
+    )
+    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        inserted = cursor.fetchall()
+    for (key,) in inserted:
+        row.pk = key
+        row._state.adding = False
+        row._state.db = connection.alias
+    return bool(inserted)
+
+
 def update(model: type[Model], rows: Sequence[Model], kept: frozenset[str]) -> None:
     """Rows that exist, locked by the caller: all their columns but `kept` and the key."""
     fields = [field for field in model._meta.concrete_fields if field.name not in kept and not field.primary_key]

@@ -4,11 +4,14 @@ Each door locks the order, may be used again with the same fact without effect, 
 transaction and names the source. The order that was passed in holds the new state afterwards.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -37,14 +40,70 @@ __all__ = [
     "record_tracking",
     "release",
     "take_back_dispatch",
+    "together",
 ]
+
+LOCKED = Order.objects.select_related("channel", "seller").select_for_update(of=("self",))
+
+
+@dataclass
+class _Together:
+    orders: dict[int, Order]
+    moved: dict[int, Order] = field(default_factory=dict)
+    events: list[OrderEvent] = field(default_factory=list)
+
+
+_together: ContextVar[_Together | None] = ContextVar("together", default=None)
+
+
+@contextmanager
+def together(ids: Iterable[int]) -> Iterator[dict[int, Order]]:
+    """Facts for many orders, inside a transaction of the caller: all are locked in one statement, and what the doors
+    write on them and their timelines goes out in one statement each when the block ends. Gives id -> order, those that
+    exist; the doors must be used with these inside the block, and read nothing of the orders from the database.
+    """
+    orders = {order.pk: order for order in LOCKED.filter(pk__in=set(ids)).order_by("pk")}
+    opened = _Together(orders)
+    token = _together.set(opened)
+    try:
+        yield orders
+    finally:
+        _together.reset(token)
+    bulk.update(Order, list(opened.moved.values()), UNMOVED)
+    bulk.insert(OrderEvent, opened.events)
+
+
+def _joined(order: Order) -> _Together | None:
+    opened = _together.get()
+    if opened is None or order.pk not in opened.orders:
+        return None
+    if opened.orders[order.pk] is not order:
+        raise RuntimeError("Another copy of this order is being written: use the one that `together` gave.")
+    return opened
 
 
 def _lock(order: Order) -> None:
     """The row is the caller's until the transaction ends, and `order` shows what it holds now."""
-    order.refresh_from_db(
-        from_queryset=Order.objects.select_related("channel", "seller").select_for_update(of=("self",))
-    )
+    if _joined(order) is None:
+        order.refresh_from_db(from_queryset=LOCKED.all())
+
+
+def _write(order: Order, columns: Sequence[str], events: Sequence[OrderEvent], now: datetime) -> None:
+    """What a door has changed of the order (some of `MOVED`, or nothing), and the lines of its timeline."""
+    if (opened := _joined(order)) is not None:
+        opened.events += events
+        if columns:
+            order.changed_at = now
+            opened.moved[order.pk] = order
+        return
+    if columns:
+        order.save(update_fields=[*columns, "changed_at"])
+    OrderEvent.objects.bulk_create(events)
+
+
+# What doors move on an order; all else is the channel's, or a person's.
+MOVED = (*lifecycle.COLUMNS, "exported_at")
+UNMOVED = frozenset(one.name for one in Order._meta.concrete_fields) - {*MOVED, "changed_at"}
 
 
 def _advance(
@@ -55,9 +114,8 @@ def _advance(
     """
     before = [getattr(order, name) for name in lifecycle.COLUMNS]
     events = lifecycle.advance(order, milestones, source=source, now=now)
-    if told or before != [getattr(order, name) for name in lifecycle.COLUMNS]:
-        order.save(update_fields=[*lifecycle.COLUMNS, "changed_at"])
-    OrderEvent.objects.bulk_create([*told, *events])
+    moved = told or before != [getattr(order, name) for name in lifecycle.COLUMNS]
+    _write(order, lifecycle.COLUMNS if moved else (), [*told, *events], now)
 
 
 def _assign(row: Invoice | Order | Shipment, columns: dict[str, Any]) -> bool:
@@ -79,8 +137,9 @@ def append(
     now: datetime | None = None,
 ) -> OrderEvent:
     """One line of the timeline. Its sentence is in `timeline.SENTENCES`."""
-    event = lifecycle.entry(order, code, source, now or timezone.now(), data or {}, actor)
-    event.save(force_insert=True)
+    now = now or timezone.now()
+    event = lifecycle.entry(order, code, source, now, data or {}, actor)
+    _write(order, (), [event], now)
     return event
 
 
@@ -112,19 +171,23 @@ def record_invoice(
     Raises `InvoiceRefused`, after the timeline got its line (once for each key and reason).
     """
     now = now or timezone.now()
-    tax_ids = order.seller.tax_ids if seller_tax_ids is None else seller_tax_ids
-    try:
-        invoices.check(document, tax_ids)
-        with transaction.atomic():
-            _lock(order)
-            return _record_invoice(order, document, source, now)
-    except InvoiceRefused as refusal:
-        _tell_refusal(order, document, refusal, source, now)
-        raise
+    with transaction.atomic(savepoint=False):
+        _lock(order)
+        try:
+            invoices.check(document, order.seller.tax_ids if seller_tax_ids is None else seller_tax_ids)
+            invoice, created = _invoice(order, document)
+        except InvoiceRefused as caught:
+            refusal = caught
+            _tell_refusal(order, document, refusal, source, now)
+        else:
+            return _record_invoice(order, invoice, created, document, source, now)
+    # Outside: an error would undo what the timeline says of it.
+    raise refusal
 
 
-def _record_invoice(order: Order, document: InvoiceDocument, source: Source, now: datetime) -> Invoice | None:
-    invoice, created = _invoice(order, document)
+def _record_invoice(
+    order: Order, invoice: Invoice, created: bool, document: InvoiceDocument, source: Source, now: datetime
+) -> Invoice | None:
     was_cancelled = invoice.cancelled
     changed = not created and _assign(invoice, _news(invoice, document))
     number = {"number": invoice.number or invoice.key[25:34].lstrip("0"), "key": invoice.key}
@@ -138,22 +201,7 @@ def _record_invoice(order: Order, document: InvoiceDocument, source: Source, now
 
 
 def _invoice(order: Order, document: InvoiceDocument) -> tuple[Invoice, bool]:
-    same = Invoice.objects.filter(seller=order.seller_id, key=document.key)
-    known = same.first()
-    if known is None:
-        try:
-            with transaction.atomic():
-                return _create_invoice(order, document), True
-        except IntegrityError:
-            # Another order's door was quicker with the same key.
-            known = same.get()
-    if known.order_id != order.pk:
-        raise InvoiceRefused(_("The NF-e belongs to another order already."))
-    return known, False
-
-
-def _create_invoice(order: Order, document: InvoiceDocument) -> Invoice:
-    return Invoice.objects.create(
+    invoice = Invoice(
         order=order,
         seller_id=order.seller_id,
         key=document.key,
@@ -166,6 +214,12 @@ def _create_invoice(order: Order, document: InvoiceDocument) -> Invoice:
         shipment_reference=document.shipment_id,
         external_id=document.external_id,
     )
+    if bulk.insert_absent(invoice):
+        return invoice, True
+    known = Invoice.objects.get(seller=order.seller_id, key=document.key)
+    if known.order_id != order.pk:
+        raise InvoiceRefused(_("The NF-e belongs to another order already."))
+    return known, False
 
 
 def _news(invoice: Invoice, document: InvoiceDocument) -> dict[str, Any]:
@@ -190,10 +244,8 @@ def _tell_refusal(
     order: Order, document: InvoiceDocument, refusal: InvoiceRefused, source: Source, now: datetime
 ) -> None:
     data = {"key": document.key, "message": refusal.message}
-    with transaction.atomic():
-        _lock(order)
-        if not OrderEvent.objects.filter(order=order, code="invoice_refused", data=data).exists():
-            append(order, "invoice_refused", source, data, now=now)
+    if not OrderEvent.objects.filter(order=order, code="invoice_refused", data=data).exists():
+        append(order, "invoice_refused", source, data, now=now)
 
 
 def invoice_document(invoice: Invoice) -> InvoiceDocument:
@@ -233,9 +285,10 @@ def record_dispatch(
 
 def _shipment(order: Order, document: DispatchDocument, source: Source) -> tuple[Shipment, str]:
     """The parcel's row and what became of it, as the timeline says it."""
-    known = Shipment.objects.filter(order=order, source=source.value, external_id=document.external_id).first()
+    rows = list(Shipment.objects.filter(order=order, source__in=(source.value, Source.PERSON.value)))
+    known = next((row for row in rows if (row.source, row.external_id) == (source.value, document.external_id)), None)
     if known is None and source == Source.ERP:
-        known = _reported_by_hand(order, document)
+        known = _reported_by_hand(rows, document)
     if known is not None:
         given = {name: value for name, value in _parcel(document).items() if value}
         changed = _assign(known, {**given, **settled(known, document.shipped_at, document.delivered_at)})
@@ -248,9 +301,9 @@ def _shipment(order: Order, document: DispatchDocument, source: Source) -> tuple
     return new, "dispatched"
 
 
-def _reported_by_hand(order: Order, document: DispatchDocument) -> Shipment | None:
+def _reported_by_hand(rows: Iterable[Shipment], document: DispatchDocument) -> Shipment | None:
     """The parcel that a person was quicker to report is the ERP's from now on: the channel hears of one, not of two."""
-    by_hand = list(Shipment.objects.filter(order=order, source=Source.PERSON.value))
+    by_hand = [row for row in rows if row.source == Source.PERSON]
     for parcel in sorted(by_hand, key=lambda one: (one.tracking_code != document.tracking_code, one.pk))[:1]:
         _assign(parcel, {"source": Source.ERP.value, "external_id": document.external_id})
         return parcel
@@ -338,12 +391,12 @@ def record_answer(
     now = now or timezone.now()
     order = subject.order
     _lock(order)
-    subject.refresh_from_db(fields=["answer", "answer_text", "answered_at"])
-    text = storable(text)
-    if (subject.answer, subject.answer_text) == (answer.value, text):
+    columns = {"answer": answer.value, "answer_text": storable(text)}
+    rows: QuerySet[Any] = type(subject)._default_manager.filter(pk=subject.pk)
+    if not rows.exclude(**columns).update(**columns, answered_at=now):
         return None
-    _assign(subject, {"answer": answer.value, "answer_text": text, "answered_at": now})
-    return append(order, ANSWERS[answer], Source.CHANNEL, _about(subject, text), now=now)
+    subject.answer, subject.answer_text, subject.answered_at = answer.value, columns["answer_text"], now
+    return append(order, ANSWERS[answer], Source.CHANNEL, _about(subject, subject.answer_text), now=now)
 
 
 ANSWERS = {
@@ -367,8 +420,8 @@ def mark_exported(order: Order, number: str, erp_label: str, now: datetime | Non
     if order.exported_at is not None:
         return False
     order.exported_at = now
-    order.save(update_fields=["exported_at", "changed_at"])
-    append(order, "exported", Source.HUB, {"number": number, "erp": erp_label}, now=now)
+    event = lifecycle.entry(order, "exported", Source.HUB, now, {"number": number, "erp": erp_label})
+    _write(order, ("exported_at",), [event], now)
     return True
 
 

@@ -9,7 +9,7 @@ from monitoring.bench import servers
 from monitoring.bench.hub import Call, Hub, hub
 from monitoring.bench.measure import Report, percentile
 
-ORDERS = 300
+ORDERS = 1000
 # The caches of both sides are filled first.
 WARM_UP = 40
 RUNS = 3
@@ -21,7 +21,7 @@ def run() -> Report:
     mine, plain = [], []
     for _turn in range(RUNS):
         # A hub of its own each time: it would find what the script left in the ERP, and read that, too.
-        with hub(poll_seconds=3) as started:
+        with hub(poll_seconds=1) as started:
             started.listen()
             _through(started, WARM_UP)
             mine.append(ORDERS / _through(started, ORDERS))

@@ -53,7 +53,7 @@ def mark(order: Order, actor: str, carrier: str = "", tracking_code: str = "") -
             shipped_at=now,
         )
         parcel = doors.record_dispatch(sale, document, Source.PERSON, now, actor)
-        planning.tell_channel(sale, dispatch_at=now + TIME_TO_TAKE_BACK)
+        planning.tell_channel([sale], dispatch_at=now + TIME_TO_TAKE_BACK)
     return parcel
 
 

@@ -120,7 +120,7 @@ def relink(request: Request) -> Step:
 def adopt(request: Request) -> Step:
     link = _tie(request, request.choice or _only_entry(request), "adopted")
     # Lines may have been cancelled before it was typed: nobody knows, so a person hears of it.
-    ledger.ask(planning.change_steps([request.order], request.order.placed_at))
+    ledger.ask(planning.change_steps([link.order], request.order.placed_at))
     return Step(link.connection_id, "read_erp", link.external_id, link.order_id, _priority(request))
 
 

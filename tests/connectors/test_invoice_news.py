@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from connectors import operations
+from connectors.models import Job
 from hub.models import Seller
 from orders import invoices
 from orders.models import Order
@@ -23,10 +24,13 @@ def toy() -> Iterator[Toys]:
 
 
 def announced(toy: Toys, external_id: str, *, cancelled: bool = False, seller: Seller | None = None) -> bool:
-    adapter = SimpleNamespace(invoice_in=lambda hint: tuple(json.loads(hint)))
-    connection = SimpleNamespace(seller_id=(seller or toy.seller).pk)
-    desk: Any = SimpleNamespace(adapter=adapter, connection=connection)
-    return operations._invoice_known(desk, json.dumps([external_id, cancelled]).encode())
+    hint = json.dumps([external_id, cancelled]).encode()
+    desk: Any = SimpleNamespace(
+        adapter=SimpleNamespace(invoice_in=lambda said: tuple(json.loads(said))),
+        connection=SimpleNamespace(seller_id=(seller or toy.seller).pk),
+        together=lambda read, job: hint,
+    )
+    return operations._invoice_known(desk, [Job(pk=1, input={"entry": 1})])[1]
 
 
 def test_a_known_invoice_is_no_news(toy: Toys) -> None:

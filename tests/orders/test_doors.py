@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from django.db import connection
+from django.db import connection, transaction
 
 from hub.vault import VaultLocked
-from orders import doors, export
+from orders import doors, export, lifecycle
 from orders.documents import DispatchDocument, Milestones, TrackingEventDocument
 from orders.doors import InvoiceRefused
 from orders.invoices import key_digit
@@ -276,3 +276,65 @@ def test_the_same_fact_from_four_workers_at_once_counts_once(door: Callable[[Ord
     told = codes(sale)
     assert len(told) == len(set(told))
     assert export.to_document(sale)
+
+
+# --- Many at once
+
+
+def sales(count: int) -> list[int]:
+    into = channel()
+    return [taken(into, document(f"S{number}")).order.pk for number in range(count)]
+
+
+def record_all(ids: list[int]) -> None:
+    with transaction.atomic(), doors.together(ids) as orders:
+        for serial, pk in enumerate(ids, 1):
+            assert doors.mark_exported(orders[pk], str(pk), "ERP", NOW)
+            found = doors.record_invoice(orders[pk], invoice(serial))
+            assert found is not None
+            doors.record_dispatch(orders[pk], parcel())
+            doors.record_answer(found, Answer.ACCEPTED, "ok", NOW)
+
+
+def test_facts_of_many_orders_are_the_same_as_one_by_one() -> None:
+    first, second = sales(2)
+    record_all([first, second])
+    alone = order()
+    doors.mark_exported(alone, str(alone.pk), "ERP", NOW)
+    found = doors.record_invoice(alone, invoice())
+    assert found is not None
+    doors.record_dispatch(alone, parcel())
+    doors.record_answer(found, Answer.ACCEPTED, "ok", NOW)
+    for pk in (first, second):
+        together = Order.objects.get(pk=pk)
+        assert codes(together) == codes(alone)
+        assert (together.status, together.exported_at) == (OrderStatus.SHIPPED, NOW)
+        assert [getattr(together, name) for name in lifecycle.COLUMNS] == [
+            getattr(alone, name) for name in lifecycle.COLUMNS
+        ]
+
+
+def test_of_many_each_more_costs_no_lock_and_no_write_of_its_order(
+    django_assert_max_num_queries: Callable[..., Any],
+) -> None:
+    ids = sales(6)
+    # For each: the NF-e; the parcels that are known, one more; the answer.
+    with django_assert_max_num_queries(4 * len(ids) + 6):
+        record_all(ids)
+
+
+def test_what_is_written_together_is_written_with_the_orders_given() -> None:
+    (pk,) = sales(1)
+    with pytest.raises(RuntimeError, match="copy"), transaction.atomic(), doors.together([pk]):
+        doors.mark_exported(Order.objects.get(pk=pk), "1", "ERP")
+
+
+def test_nothing_of_many_is_left_when_one_breaks_the_block() -> None:
+    (pk,) = sales(1)
+    with pytest.raises(ZeroDivisionError), transaction.atomic(), doors.together([pk]) as orders:
+        doors.mark_exported(orders[pk], "1", "ERP")
+        raise ZeroDivisionError
+    assert Order.objects.get().exported_at is None
+    # What comes later writes at once again.
+    assert doors.mark_exported(Order.objects.get(), "1", "ERP")
+    assert Order.objects.get().exported_at is not None

@@ -38,10 +38,9 @@ def tell(shop: Shop) -> None:
     for job in Job.objects.filter(operation="send_dispatch", state=Job.State.READY):
         finished: list[Job] = []
 
-        def together(read: Any, job: Job) -> Any:
-            return read([job]).get(job.pk)
-
-        desk = cast(Desk, SimpleNamespace(adapter=shop, finish=finished.append, together=together))
+        desk = cast(Desk, SimpleNamespace(adapter=shop, finish=finished.append))
+        desk.together = lambda read, job: read(desk, [job]).get(job.pk)  # type: ignore[method-assign]
+        desk.afterwards = lambda task, job, value: task(desk, [(job, value)])  # type: ignore[method-assign]
         operations.send_dispatch(desk, job)
         Job.objects.filter(pk__in=[one.pk for one in finished]).update(state=Job.State.DONE)
 
@@ -50,7 +49,7 @@ def from_erp(order: Order, number: str = "erp-1", code: str = "AA1") -> None:
     doors.record_dispatch(
         order, DispatchDocument(external_id=number, carrier="Jadlog", tracking_code=code, shipped_at=timezone.now())
     )
-    planning.tell_channel(order)
+    planning.tell_channel([order])
 
 
 @pytest.fixture
@@ -75,10 +74,10 @@ def test_the_channel_hears_after_the_time_to_take_back_and_once(order: Order) ->
     dispatch.mark(order, "ana", "Correios", "BR123")
     job = Job.objects.get(operation="send_dispatch")
     assert before + dispatch.TIME_TO_TAKE_BACK <= job.due_at <= timezone.now() + dispatch.TIME_TO_TAKE_BACK
-    planning.tell_channel(order)
+    planning.tell_channel([order])
     shop = Shop()
     tell(shop)
-    planning.tell_channel(order)
+    planning.tell_channel([order])
     tell(shop)
     assert shop.told == [("Correios", "BR123")]
     assert Shipment.objects.get(source="person").answer == Answer.ACCEPTED
