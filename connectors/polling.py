@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from connectors import arrivals, health, ledger
-from connectors.contract import Page
+from connectors.contract import Page, Service
 from connectors.failures import Category, Failure, LeaseLost, unexpected
 from connectors.models import Connection
 from connectors.work import Desk
@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=45)
 # Then the rest waits for the next turn, at once: other connections poll too.
 SLICE_SECONDS = 10.0
+# A connection that sells and does not push is asked this many times as often.
+BUSY = 3
+# So long after a push the next one is waited for.
+PUSHES = timedelta(minutes=10)
 
 
 def claim(connection_id: int) -> Connection | None:
@@ -49,14 +53,14 @@ def poll(connection_id: int, stopping: Callable[[], bool]) -> int:
     outcome: dict[str, Any] = {}
     try:
         desk = Desk(connection)
-        pause = timedelta(seconds=float(connection.settings.get("poll_seconds") or desk.service.poll_seconds))
+        pause = _pause(connection, desk.service)
         more, ends = True, time.monotonic() + SLICE_SECONDS
         while more and not stopping() and time.monotonic() < ends:
             page = _page(desk)
             new += arrivals.arrived(connection, page.changes, "poll")
             found, more = found + len(page.changes), page.more
             _advance(connection, page)
-        outcome = _went_well(connection, found, new, more, pause)
+        outcome = _went_well(connection, found, new, more, _pause(connection, desk.service, busy=bool(new)))
     except LeaseLost:
         log.warning("lost the poll of connection %s; another worker has it", connection.pk)
         return new
@@ -90,6 +94,15 @@ def _page(desk: Desk) -> Page:
     page: Page = desk.adapter.changes(desk.connection.cursor)
     desk.save_exchanges()
     return page
+
+
+def _pause(connection: Connection, service: Service, *, busy: bool = False) -> timedelta:
+    """Until the next poll: what the seller chose, else the service's pause. `busy`: something came; if it came without
+    being pushed, more is looked for sooner."""
+    if chosen := connection.settings.get("poll_seconds"):
+        return timedelta(seconds=float(chosen))
+    pushed = connection.last_push_at is not None and timezone.now() - connection.last_push_at < PUSHES
+    return timedelta(seconds=service.poll_seconds / (BUSY if busy and not pushed else 1))
 
 
 def _went_well(connection: Connection, found: int, new: int, more: bool, pause: timedelta) -> dict[str, Any]:

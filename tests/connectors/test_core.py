@@ -59,6 +59,31 @@ def test_the_same_page_twice_makes_nothing_new(toy: Toys) -> None:
     assert (Order.objects.count(), InboxEntry.objects.count(), len(toy.erp.orders)) == (1, 1, 1)
 
 
+def waits(toy: Toys) -> int:
+    """Minutes until the next poll."""
+    toy.channel.refresh_from_db()
+    assert toy.channel.next_poll_at is not None
+    return round((toy.channel.next_poll_at - timezone.now()).total_seconds() / 60)
+
+
+def test_who_sells_and_does_not_push_is_asked_sooner(toy: Toys) -> None:
+    toy.poll()
+    assert waits(toy) == 60
+    toy.shop.place("1")
+    toy.poll()
+    assert waits(toy) == 20
+    toy.poll()
+    assert waits(toy) == 60
+    Connection.objects.update(last_push_at=timezone.now())
+    toy.shop.place("2")
+    toy.poll()
+    assert waits(toy) == 60
+    Connection.objects.update(last_push_at=None, settings={**toy.channel.settings, "poll_seconds": 120})
+    toy.shop.place("3")
+    toy.poll()
+    assert waits(toy) == 2
+
+
 @pytest.mark.parametrize("fault", ["cut_after", "502_after"])
 def test_an_answer_lost_after_the_erp_wrote_is_looked_up(toy: Toys, fault: str) -> None:
     toy.erp.faults = [Fault(fault, match="POST /orders", times=1)]
