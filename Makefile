@@ -17,7 +17,7 @@ EMBEDDED = env -u DATABASE_URL -u REDIS_URL HUB_HOME=$(VENV)/home
 N ?= 300
 
 .DELETE_ON_ERROR:
-.PHONY: run demo test check lock clean
+.PHONY: run demo test test-real test-sqlite check lock clean
 
 run: $(VENV)/.run
 	@exec $(IN) manage.py run
@@ -26,13 +26,19 @@ demo: $(VENV)/.run
 	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && \
 		env -u DATABASE_URL -u REDIS_URL HUB_HOME="$$home" $(IN) manage.py demo --orders $(N)
 
-# The order matters: CI reads the closing line of the last pytest.
+# The order matters: CI reads the closing line of the last pytest. Tests on real processes mostly wait for time to pass,
+# so those on SQLite run beside them.
 test: check
 	$(IN) -m tests.support.install
-	TEST_DATABASE=sqlite $(IN) -m pytest -q -n 2 -m "not real" --ignore tests/browser --ignore tests/connectors/channels \
-		--ignore tests/connectors/erps
-	$(IN) -m pytest -q tests/real
+	$(MAKE) --no-print-directory -j 2 --output-sync=target test-real test-sqlite
 	$(IN) -m pytest -n 2 --ignore tests/real
+
+test-real: $(VENV)/.test
+	$(IN) -m pytest -q tests/real
+
+test-sqlite: $(VENV)/.test
+	TEST_DATABASE=sqlite $(IN) -m pytest -q -m "not real" --ignore tests/browser --ignore tests/connectors/channels \
+		--ignore tests/connectors/erps
 
 check: $(VENV)/.test
 	$(VENV)/bin/ruff check .

@@ -65,10 +65,10 @@ def correct_credentials(connection: Connection, credentials: Mapping[str, Any]) 
         tokens.store(connection, whole)
 
 
-def store_credentials(connection: Connection, credentials: Mapping[str, Any]) -> None:
+def store_credentials(connection: Connection, credentials: Mapping[str, Any], *, consented: bool = False) -> None:
     """New secrets; the connection works again. Given ones join those that are there."""
     with transaction.atomic():
-        tokens.store(connection, {**tokens.secrets_of(connection), **credentials})
+        tokens.store(connection, {**tokens.secrets_of(connection), **credentials}, consented=consented)
         Connection.objects.filter(pk=connection.pk).update(
             state=Connection.State.ACTIVE,
             state_reason="",

@@ -89,9 +89,10 @@ class Service:
 
     `adapter`, `mapping` and `simulator` are dotted paths `package.module:name`. `mapping` is the pure function
     `(raw: dict, settings: dict) -> OrderDocument` of a channel, or `-> SaleState` of an ERP. `poll_seconds` is the
-    pause between two polls (shorter where much comes and nothing is pushed, see `polling`). `settle_seconds`: how long after an uncertain write the service may still be committing
-    it, so that a search which finds nothing proves something only after that. `watch_seconds`: an ERP whose list of
-    changes may miss some is re-read per open order at this interval (None: never); so is a channel.
+    pause between two polls (shorter where much comes and nothing is pushed, see `polling`). `settle_seconds`: how long
+    after an uncertain write the service may still be committing it, so that a search which finds nothing proves
+    something only after that. `watch_seconds`: an ERP whose list of changes may miss some is re-read per open order at
+    this interval (None: never); so is a channel.
 
     `consent`: how long a permission given on the service's own page lasts, where the service says so. `consent_renews`:
     each renewal of the tokens lets that time begin anew, so that only one nobody renews comes to its end.

@@ -79,12 +79,17 @@ class _Watchdog:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._heap or self._heap[0][0] > time.monotonic():
-                    wait = self._heap[0][0] - time.monotonic() if self._heap else None
-                    self._changed.wait(wait)
-                guard = heapq.heappop(self._heap)[2]
+                while (guard := self._earliest()) is None or guard.deadline > time.monotonic():
+                    self._changed.wait(guard.deadline - time.monotonic() if guard else None)
+                heapq.heappop(self._heap)
             if not guard.done:
                 guard.fire()
+
+    def _earliest(self) -> Guard | None:
+        """Of those that still go on: calls mostly end long before, and nobody need wake up for them."""
+        while self._heap and self._heap[0][2].done:
+            heapq.heappop(self._heap)
+        return self._heap[0][2] if self._heap else None
 
 
 _watchdog = _Watchdog()

@@ -61,18 +61,19 @@ def _take(connection: Connection, understood: Sequence[tuple[InboxEntry, SaleSta
 def apply(connection: Connection, states: Sequence[SaleState]) -> list[Link | None]:
     """Facts of the ERP become facts of the orders; None where the ERP's order is none of ours. Raises `Refusal`."""
     known = Link.objects.filter(connection=connection, external_id__in={state.external_id for state in states})
-    links = {link.external_id: link for link in known}
+    about = dict(known.values_list("external_id", "order_id"))
     for state in states:
-        if state.external_id not in links and (link := _lost_link(connection, state)):
-            links[state.external_id] = link
-    said = [(links[state.external_id], state) for state in states if state.external_id in links]
-    with doors.together(link.order_id for link in links.values()) as orders:
-        # They hold the orders as they are now, locked.
+        if state.external_id not in about and (lost := _lost_link(connection, state)):
+            about[state.external_id] = lost.order_id
+    with doors.together(about.values()) as orders:
+        # Read under the lock: a person may have tied the sale to another order of the ERP just now.
+        links = {link.external_id: link for link in known.select_for_update() if link.order_id in orders}
         for link in links.values():
             link.order = orders[link.order_id]
+        said = [(links[state.external_id], state) for state in states if state.external_id in links]
         cancelled = [link for link, state in said if _refresh(link, state)]
         moved = [order for order, facts in _news(said) if _record(connection, order, facts)]
-    bulk.update(Link, list(links.values()), UNREAD)
+    bulk.update(Link, list(links.values()), READ)
     ledger.ask([ledger.Step(connection.pk, "change_erp", f"cancelled:{row.pk}", row.order_id, 45) for row in cancelled])
     planning.tell_channel(moved)
     return [links.get(state.external_id) for state in states]
@@ -217,4 +218,3 @@ def _refresh(link: Link, state: SaleState) -> bool:
 
 
 READ = {"raw_status", "cancelled", "complete", "attention", "read_at", "number", "total"}
-UNREAD = frozenset(column.name for column in Link._meta.concrete_fields) - READ

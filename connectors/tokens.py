@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from connectors import registry
 from connectors.failures import Category, Failure
 from connectors.models import Connection, Credential
 from hub import vault
@@ -23,11 +24,22 @@ Refresh = Callable[[Mapping[str, Any]], dict[str, Any]]
 """(the vault's content as it is now) -> its new content; one call to the service."""
 
 
-def store(connection: Connection, secrets: Mapping[str, Any]) -> None:
-    Credential.objects.update_or_create(
-        connection=connection,
-        defaults={"sealed": vault.seal(dict(secrets)), "expires_at": expiry(secrets)},
-    )
+def store(connection: Connection, secrets: Mapping[str, Any], *, consented: bool = False) -> None:
+    """`consented`: they come from the service's own page, so that its permission begins now."""
+    kept = {"sealed": vault.seal(dict(secrets)), "expires_at": expiry(secrets)}
+    if consented:
+        kept["consent_until"] = _consent_end(connection)
+    Credential.objects.update_or_create(connection=connection, defaults=kept)
+
+
+def _consent_end(connection: Connection) -> datetime | None:
+    service = registry.services().get(connection.kind)
+    return timezone.now() + service.consent if service and service.consent else None
+
+
+def _consent_renews(connection: Connection) -> bool:
+    service = registry.services().get(connection.kind)
+    return service is not None and service.consent_renews
 
 
 def held(connection: Connection) -> dict[str, Any]:
@@ -71,7 +83,9 @@ class ConnectionTokens:
             if self.secrets.get("access_token") == stale or _stale(self.secrets):
                 renewed = self.refresh(self.secrets)
                 row.sealed, row.expires_at = vault.seal(dict(renewed)), expiry(renewed)
-                row.save(update_fields=["sealed", "expires_at", "changed_at"])
+                if _consent_renews(self.connection):
+                    row.consent_until = _consent_end(self.connection)
+                row.save(update_fields=["sealed", "expires_at", "consent_until", "changed_at"])
                 # As it is stored, so that it can be compared with what is.
                 self.secrets = row.open()
         return str(self.secrets["access_token"])

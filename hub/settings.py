@@ -59,9 +59,9 @@ SIMULATORS = flag("SIMULATORS", default=EMBEDDED)
 PRIVATE_HOSTS = words("PRIVATE_HOSTS")
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "hub.frame.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -81,6 +81,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "hub.people.middleware.Headers",
     "whitenoise.middleware.WhiteNoiseMiddleware",

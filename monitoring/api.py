@@ -15,10 +15,11 @@ from rest_framework.views import APIView
 
 from hub.people import sight
 from hub.tenancy import Permission
-from monitoring.pages.orders import PER_PAGE, wanted
+from monitoring.pages.orders import wanted
 from monitoring.pages.shell import cover, one, sees
 from orders.models import Invoice, Order, OrderItem, Payment, Shipment
 
+PER_PAGE = 50
 # Deeper than this nobody pages; a filter leads there sooner.
 LAST_PAGE = 10_000
 T = TypeVar("T", bound=Model)

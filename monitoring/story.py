@@ -17,8 +17,9 @@ from django.utils.translation import gettext_lazy
 from connectors.failures import Category
 from connectors.models import Connection, Job, Link
 from monitoring.pages import words
+from monitoring.transmission import Obstacle, standing
 from orders.lifecycle import returns
-from orders.models import Answer, Invoice, Order, Shipment
+from orders.models import Answer, Invoice, Order, OrderEvent, Shipment
 from orders.vocabulary import Hold, Logistics, OrderStatus, Source
 
 
@@ -69,6 +70,12 @@ class Facts:
     @cached_property
     def invoices(self) -> list[Invoice]:
         return [one for one in self.order.invoices.all() if not one.cancelled]
+
+    @cached_property
+    def refused_invoice(self) -> OrderEvent | None:
+        """What the hub said of the last one that it did not take."""
+        found = [one for one in self.order.events.all() if one.code == "invoice_refused"]
+        return max(found, key=lambda one: one.pk, default=None)
 
     @cached_property
     def shipments(self) -> list[Shipment]:
@@ -137,22 +144,25 @@ def _hold(facts: Facts) -> Move | None:
 
 def _export(facts: Facts) -> Move | None:
     order = facts.order
-    if order.exported_at or order.status in _ENDED:
+    found = standing(order, facts.jobs, facts.erps)
+    if found is None or found.obstacle is Obstacle.CLOSED or order.status in _ENDED:
         return None
     since = order.approved_at or order.placed_at
-    if not facts.erps:
+    if found.erp is None:
         return Move(Party.SELLER, _("connect an ERP"), since, by=order.ship_by)
-    job = facts.open_job("export")
-    erp = job.connection if job else facts.erps[0]
-    if erp.state != Connection.State.ACTIVE or "export" in erp.paused_flows:
-        expected = {
-            Connection.State.SIGN_IN: _("sign in to %(name)s again"),
-            Connection.State.NEW: _("finish connecting %(name)s"),
-        }.get(Connection.State(erp.state), _("let %(name)s run again"))
-        return Move(Party.SELLER, expected % {"name": erp.name}, since, by=order.ship_by)
-    if erp.rest_until and erp.rest_until > timezone.now():
-        return Move(Party.ERP, _("answers again"), since, by=order.ship_by, next_at=erp.rest_until)
-    return _of_job(job, Party.HUB, _("writes the order into the ERP"), since, order.ship_by)
+    if found.obstacle in (Obstacle.STOPPED, Obstacle.PAUSED):
+        return Move(Party.SELLER, _let_run(found.erp), since, by=order.ship_by)
+    if found.obstacle is Obstacle.RESTING:
+        return Move(Party.ERP, _("answers again"), since, by=order.ship_by, next_at=found.erp.rest_until)
+    return _of_job(found.job, Party.HUB, _("writes the order into the ERP"), since, order.ship_by)
+
+
+def _let_run(erp: Connection) -> str:
+    expected = {
+        Connection.State.SIGN_IN: _("sign in to %(name)s again"),
+        Connection.State.NEW: _("finish connecting %(name)s"),
+    }.get(Connection.State(erp.state), _("let %(name)s run again"))
+    return expected % {"name": erp.name}
 
 
 def _twice(facts: Facts) -> Move | None:
@@ -173,6 +183,11 @@ def _invoice(facts: Facts) -> Move | None:
         return Move(Party.SELLER, _("correct the invoice: %(reason)s") % {"reason": reason}, order.invoiced_at or wrong.issued_at or order.placed_at, by=order.ship_by)  # fmt: skip # noqa: E501
     if facts.invoices or order.invoiced_at:
         return None
+    if (refused := facts.refused_invoice) is not None:
+        reason = words.stored(refused.data["message"])
+        return Move(
+            Party.SELLER, _("correct the invoice: %(reason)s") % {"reason": reason}, refused.at, by=order.ship_by
+        )
     expected = _("issues the invoice")
     if facts.link is not None and facts.link.attention:
         expected = words.stored(facts.link.attention)

@@ -2,7 +2,9 @@ import logging
 from typing import Any
 
 from celery import Task, shared_task
+from celery.signals import before_task_publish
 from django.conf import settings
+from django.db import close_old_connections
 from django.utils import timezone
 
 from connectors.failures import Failure
@@ -32,8 +34,15 @@ BULK_SECONDS = 20
 def heartbeat(self: "Task[[], None]") -> None:
     """Sent by the clock, run by a worker: proves both. Under the worker's name, too: a missing one shows."""
     now = timezone.now()
-    for name in ("worker", f"{WORKER}{self.request.hostname or 'here'}"[:60]):
+    for name in (Heartbeat.WORKER, f"{WORKER}{self.request.hostname or 'here'}"[:60]):
         Heartbeat.objects.update_or_create(name=name, defaults={"at": now})
+
+
+@before_task_publish.connect(sender="monitoring.heartbeat")
+def tick(**_signal: Any) -> None:
+    """In the clock's own process, before the broker is asked: proves the clock alone."""
+    close_old_connections()
+    Heartbeat.objects.update_or_create(name=Heartbeat.CLOCK, defaults={"at": timezone.now()})
 
 
 @shared_task(name="monitoring.sample")

@@ -11,8 +11,7 @@ from monitoring.models import Heartbeat
 
 log = logging.getLogger(__name__)
 
-# The heartbeat that the clock sends and a worker runs, each 15 seconds; some may come late.
-WORKER = "worker"
+# The clock sends a heartbeat each 15 seconds and a worker runs it; some may come late.
 LONGEST_SILENCE_SECONDS = 90.0
 
 
@@ -33,7 +32,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     except Error as error:
         log.warning("Not ready: %s", error)
         return JsonResponse({"ready": False, "database": "unreachable"}, status=503)
-    rescue.call_for_help(beats.get(WORKER, 0.0))
+    rescue.call_for_help(beats.get(Heartbeat.WORKER, 0.0))
     return JsonResponse({"ready": True, "database": "reachable", "heartbeat_seconds": beats})
 
 
@@ -43,7 +42,7 @@ def beat(request: HttpRequest) -> JsonResponse:
     For a watch from outside. `heartbeat_seconds` is its age; null if there has not been one.
     """
     try:
-        found = Heartbeat.objects.filter(name=WORKER).first()
+        found = Heartbeat.objects.filter(name=Heartbeat.WORKER).first()
     except Error as error:
         log.warning("No heartbeat: %s", error)
         return JsonResponse({"beating": False, "database": "unreachable"}, status=503)

@@ -6,7 +6,7 @@ parameters does not exist. Elsewhere `bulk_create` does the same.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import connection
@@ -32,9 +32,9 @@ def insert_absent(row: Model) -> bool:
     """A new row, unless a unique key is taken: then nothing happens, in the transaction neither. It gets its key."""
     model = type(row)
     fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     statement = (
-        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns}) "  # noqa: S608 - our own names
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) "  # noqa: S608 - our own names
         f"VALUES ({', '.join(['%s'] * len(fields))}) ON CONFLICT DO NOTHING RETURNING id"
     )
     values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
@@ -48,17 +48,22 @@ def insert_absent(row: Model) -> bool:
     return bool(inserted)
 
 
-def update(model: type[Model], rows: Sequence[Model], kept: frozenset[str]) -> None:
-    """Rows that exist, locked by the caller: all their columns but `kept` and the key."""
-    fields = [field for field in model._meta.concrete_fields if field.name not in kept and not field.primary_key]
+def columns(model: type[Model]) -> frozenset[str]:
+    """All but the key."""
+    return frozenset(field.name for field in model._meta.concrete_fields if not field.primary_key)
+
+
+def update(model: type[Model], rows: Sequence[Model], names: Collection[str]) -> None:
+    """These columns of rows that exist, wholly read and locked by the caller: one that is gone would come back."""
+    fields = [field for field in model._meta.concrete_fields if field.name in names]
     for batch in _batches(rows):
         if connection.vendor != "postgresql":
             model._default_manager.bulk_create(
                 batch, update_conflicts=True, unique_fields=["id"], update_fields=[field.name for field in fields]
             )
         else:
-            columns = ", ".join(f'"{field.attname}" = excluded."{field.attname}"' for field in fields)
-            _write(model, batch, _names(model), f"ON CONFLICT (id) DO UPDATE SET {columns} RETURNING id")
+            news = ", ".join(f'"{field.attname}" = excluded."{field.attname}"' for field in fields)
+            _write(model, batch, _names(model), f"ON CONFLICT (id) DO UPDATE SET {news} RETURNING id")
 
 
 def _batches(rows: Sequence[Model]) -> list[Sequence[Model]]:
@@ -71,10 +76,10 @@ def _names(model: type[Model]) -> list[str]:
 
 def _write(model: type[Model], rows: Sequence[Model], names: list[str], ending: str) -> list[tuple[int]]:
     table = connection.ops.quote_name(model._meta.db_table)
-    columns = ", ".join(connection.ops.quote_name(name) for name in names)
+    wanted = ", ".join(connection.ops.quote_name(name) for name in names)
     statement = (
-        f"INSERT INTO {table} ({columns}) "  # noqa: S608 - names of our own columns; the values are one parameter
-        f"SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb) {ending}"
+        f"INSERT INTO {table} ({wanted}) "  # noqa: S608 - names of our own columns; the values are one parameter
+        f"SELECT {wanted} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb) {ending}"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, [_json(model, rows, names)])

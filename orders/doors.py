@@ -69,7 +69,7 @@ def together(ids: Iterable[int]) -> Iterator[dict[int, Order]]:
         yield orders
     finally:
         _together.reset(token)
-    bulk.update(Order, list(opened.moved.values()), UNMOVED)
+    bulk.update(Order, list(opened.moved.values()), (*MOVED, "changed_at"))
     bulk.insert(OrderEvent, opened.events)
 
 
@@ -103,7 +103,6 @@ def _write(order: Order, columns: Sequence[str], events: Sequence[OrderEvent], n
 
 # What doors move on an order; all else is the channel's, or a person's.
 MOVED = (*lifecycle.COLUMNS, "exported_at")
-UNMOVED = frozenset(one.name for one in Order._meta.concrete_fields) - {*MOVED, "changed_at"}
 
 
 def _advance(

@@ -31,6 +31,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from hub.models import Seller
+from orders import bulk
 from orders.models import Order, OrderItem
 from orders.vocabulary import OrderStatus
 
@@ -185,7 +186,7 @@ def rank(limit: int = BATCH) -> int:
     earlier = earlier_orders(orders)
     for order in orders:
         order.worth = _worth(order, usual[order.seller_id], counted.get(order.pk, 0), earlier.get(order.pk, 0))
-    Order.objects.bulk_update(orders, ["worth"])
+    bulk.update(Order, orders, {"worth"})
     return len(orders)
 
 

@@ -300,4 +300,4 @@ def _save(model: type[models.Model], rows: Sequence[Any]) -> None:
     added = [row for row in rows if row._state.adding]
     known = [row for row in rows if not row._state.adding]
     bulk.insert(model, added)
-    bulk.update(model, known, KEPT)
+    bulk.update(model, known, bulk.columns(model) - KEPT)

@@ -94,18 +94,21 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
+def payload(delivery: Delivery) -> dict[str, Any]:
+    """What a webhook is sent."""
+    return {
+        "id": delivery.pk,
+        "purpose": delivery.purpose,
+        "seller": delivery.destination.seller.slug,
+        "subject": delivery.subject,
+        "text": delivery.body,
+        "created_at": delivery.created_at.isoformat(),
+        **delivery.data,
+    }
+
+
 def _webhook(delivery: Delivery, opened: Mapping[str, Any]) -> None:
-    body = json.dumps(
-        {
-            "id": delivery.pk,
-            "purpose": delivery.purpose,
-            "seller": delivery.destination.seller.slug,
-            "subject": delivery.subject,
-            "text": delivery.body,
-            "created_at": delivery.created_at.isoformat(),
-            **delivery.data,
-        }
-    ).encode()
+    body = json.dumps(payload(delivery)).encode()
     timestamp = str(int(timezone.now().timestamp()))
     headers = {
         "Entreposto-Delivery": str(delivery.pk),

@@ -20,6 +20,7 @@ from monitoring.alerts import sending, wording
 from monitoring.alerts.causes import USUAL
 from monitoring.alerts.wording import Message
 from monitoring.models import Alert, AlertRule, DayCount
+from monitoring.reconciliation import census, days
 from monitoring.templatetags.hub import money
 from orders.models import Order
 
@@ -133,13 +134,14 @@ def _completeness(seller: Seller, today: date) -> list[str]:
     counted = DayCount.objects.filter(
         connection__seller=seller, connection__state=Connection.State.ACTIVE, day=today - timedelta(days=1)
     ).exclude(counted_at=None)
-    days = list(counted.select_related("connection").order_by("connection__name"))
-    if not days:
+    counts = list(counted.select_related("connection").order_by("connection__name"))
+    if wrong := [count for count in counts if not count.closes]:
+        return [_missing(count) for count in wrong[:COUNTS]]
+    with_erp = bool(census.with_erp([seller.pk]))
+    if not counts or not all(days.is_settled(count, seller, with_erp=with_erp) for count in counts):
         return []
-    wrong = [day for day in days if not day.closes]
-    if not wrong:
-        return [_("Every sale of yesterday is in the hub and in the ERP.")]
-    return [_missing(day) for day in wrong[:COUNTS]]
+    whole = _("Every sale of yesterday is in the hub and in the ERP.")
+    return [whole if with_erp else _("Every sale of yesterday is in the hub.")]
 
 
 def _missing(day: DayCount) -> str:

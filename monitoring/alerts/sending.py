@@ -111,10 +111,9 @@ def test(destination: Destination) -> str:
 
 
 def again(delivery: Delivery) -> None:
-    """A person asks for another round of tries."""
-    Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.FAILED).update(
-        state=Delivery.State.WAITING, due_at=timezone.now(), attempts=0
-    )
+    """A person asks for another round of tries, or for what has arrived to come once more under its number."""
+    ended = Delivery.objects.filter(pk=delivery.pk).exclude(state=Delivery.State.WAITING)
+    ended.update(state=Delivery.State.WAITING, due_at=timezone.now(), attempts=0, error="")
 
 
 def prune(now: datetime) -> None:

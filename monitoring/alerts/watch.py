@@ -213,9 +213,17 @@ def _follow(rule: AlertRule, alert: Alert, cause: Cause | None, now: datetime) -
     if alert.state == MENDED:
         alert.state, alert.mended_at, alert.taken_by = OPEN, None, ""
         alert.suppressed += 1
+    nearer = cause.data.get("stage") != alert.data.get("stage")
     alert.code, alert.data, alert.path = cause.code, cause.data, cause.path
     alert.urgent = cause.urgent or rule.urgent
+    if nearer:
+        _owe(alert)
     _wake(alert, cause, now)
+
+
+def _owe(alert: Alert) -> None:
+    alert.snoozed_until = alert.snoozed_above = None
+    alert.held = True
 
 
 def _wake(alert: Alert, cause: Cause, now: datetime) -> None:
@@ -224,8 +232,7 @@ def _wake(alert: Alert, cause: Cause, now: datetime) -> None:
         return
     grown = alert.snoozed_above is not None and cause.count > alert.snoozed_above
     if grown or alert.snoozed_until <= now:
-        alert.snoozed_until = alert.snoozed_above = None
-        alert.held = True
+        _owe(alert)
 
 
 # --- What to tell now ------------------------------------------------------------------------------------------------
@@ -266,7 +273,10 @@ def _ending(alert: Alert) -> str:
 
 
 def _reminder_due(rule: AlertRule, alert: Alert, now: datetime) -> bool:
-    return bool(rule.remind_minutes and alert.told_at and alert.told_at <= now - timedelta(minutes=rule.remind_minutes))
+    # What comes in stages is told of at each, and not between them.
+    if not rule.remind_minutes or alert.told_at is None or alert.data.get("stage"):
+        return False
+    return alert.told_at <= now - timedelta(minutes=rule.remind_minutes)
 
 
 def _together(

@@ -30,6 +30,7 @@ PARTS = {
     "mended": gettext_lazy("Mended"),
     "passed": gettext_lazy("Came and went meanwhile"),
 }
+OTHER_PURPOSES = {"digest": gettext_lazy("Daily summary"), "test": gettext_lazy("Test")}
 # Lines of one part; a phone shows no more, and the page has them all.
 SHOWN = 10
 # What a machine is told of one by one.
@@ -42,6 +43,10 @@ class Message:
     subject: str
     body: str
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def purpose(code: str) -> str:
+    return str(PARTS.get(code) or OTHER_PURPOSES.get(code) or code)
 
 
 # --- One alert -------------------------------------------------------------------------------------------------------
@@ -83,7 +88,8 @@ def _of_incident(data: Data, now: datetime) -> str:
     held_up = ""
     if data["orders"]:
         said = ngettext("%(count)s order of %(value)s waits", "%(count)s orders of %(value)s wait", data["orders"])
-        held_up = said % {"count": data["orders"], "value": money(Decimal(data["value"]))}
+        value = " + ".join(money(Decimal(amount), currency) for amount, currency in data.get("amounts", []))
+        held_up = said % {"count": data["orders"], "value": value or money(Decimal(0))}
     what = words.operation(data["operation"])
     parts = (f"{data['connection']}: {what}", words.stored(data["message"]), held_up)
     return " – ".join(part for part in parts if part)
@@ -124,10 +130,22 @@ def _of_poll(data: Data, now: datetime) -> str:
     return _("%(connection)s: nobody has looked for news there, overdue for %(time)s") % values
 
 
-def _of_process(data: Data, now: datetime) -> str:
-    return _("The hub stands still since %(since)s: its workers or its clock are away") % {
-        "since": _moment(data["since"])
-    }
+def _of_clock(data: Data, now: datetime) -> str:
+    said = _("The hub stands still: its clock has been silent since %(since)s. Start beat again, one and no more.")
+    return said % {"since": _moment(data["since"])}
+
+
+def _of_broker(data: Data, now: datetime) -> str:
+    said = _("The hub stands still since %(since)s: the broker does not answer. Start it again; nothing is lost.")
+    return said % {"since": _moment(data["since"])}
+
+
+def _of_worker(data: Data, now: datetime) -> str:
+    said = _(
+        "The hub stands still: no worker has answered since %(since)s. Start one; if one runs, its log says what it "
+        "waits for."
+    )
+    return said % {"since": _moment(data["since"])}
 
 
 def _of_gap(data: Data, now: datetime) -> str:
@@ -152,7 +170,9 @@ SENTENCES: dict[str, Callable[[Data, datetime], str]] = {
     "not_renewed": _of_token,
     "silence": _of_silence,
     "poll_silent": _of_poll,
-    "process_silent": _of_process,
+    "broker_silent": _of_broker,
+    "clock_silent": _of_clock,
+    "worker_silent": _of_worker,
     "process_gap": _of_gap,
     "backlog": _of_backlog,
 }

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from connectors.models import Connection, InboxEntry, Job, Link
 from hub.models import Seller
+from monitoring.models import Finding
 from orders.models import Order, SalesChannel, Shipment, TrackingEvent
 
 CHANNELS = 4
@@ -94,6 +95,14 @@ UNREAD = {
     "connection_id": "(%(connections)s::bigint[])[1 + id %% 4]", "external_id": "'x' || external_id",
     "digest": "md5(external_id)", "received_at": "placed_at",
 }  # fmt: skip
+# What the comparison found: of a thousand orders seven are out of step, each in another way, and a hundred were.
+FOUND = {
+    "connection_id": "%(erp)s", "order_id": "id", "key": "id::text", "kind": "(%(kinds)s::text[])[1 + id %% 7]",
+    "state": "CASE WHEN id %% 1000 < 7 THEN 'open' ELSE 'mended' END", "day": "placed_at::date",
+    "found_at": "placed_at", "seen_at": "placed_at",
+}  # fmt: skip
+SIDE = {"number": "1", "status": "approved", "raw_status": "paid", "total": "100.00"}
+SAID = {"channel": SIDE, "hub": SIDE, "erp": [{**SIDE, "id": "e1", "buyer": "Fulana"}, {**SIDE, "id": "e2", "buyer": ""}]}
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,7 @@ def fill(made: Shop, amount: int) -> None:
     values = {
         "now": now, "past": PAST, "amount": amount, "first": last, "erp": made.erp.pk,
         "channels": [one.pk for one in made.channels], "connections": [one.pk for one in made.connections],
-        "scanned": now - timedelta(days=SCANNED_DAYS),
+        "scanned": now - timedelta(days=SCANNED_DAYS), "kinds": Finding.Kind.values,
     }  # fmt: skip
     new = "orders_order WHERE id > %(first)s"
     buyer = {"name": "Fulana de Exemplo", "document": "52998224725", "email": "fulana@example.com"}
@@ -148,6 +157,7 @@ def fill(made: Shop, amount: int) -> None:
     insert(InboxEntry(body=b"{}", source="fetch", state="read"), ENTRY, new, values)
     unread = InboxEntry(body=b"{}", source="fetch", state="rejected", error="This is not an amount.", error_path="$.x")
     insert(unread, UNREAD, f"{new} AND id %% 5000 = 0", values)
+    insert(Finding(seller=made.seller, facts=SAID), FOUND, f"{new} AND id %% 1000 < 107", values)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
 

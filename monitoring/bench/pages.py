@@ -1,4 +1,5 @@
-"""The pages that are open all day, at a million orders and at ten thousand: server time and statements of each.
+"""The pages that are open all day, at a million orders and at ten thousand: server time and statements of each; before
+that, at a hundred thousand, the list's filters with eight people at once, and what the pages weigh.
 
 A look is a whole request through all middleware to the last byte, with an empty cache. The filters are the worst
 ones: those that nothing or nearly nothing matches make the database look furthest.
@@ -16,13 +17,14 @@ from django.test import Client
 from django.urls import reverse
 
 from hub.models import Membership
-from monitoring.bench import many_orders, servers
+from monitoring.bench import crowd, many_orders, servers
 from monitoring.bench.measure import Report, percentile, statements
 from monitoring.insights import tally
 from orders import priority
 from orders.models import Order
 
-FEW, MANY = 10_000, 1_000_000
+FEW, CROWDED, MANY = 10_000, 100_000, 1_000_000
+WEIGHED = ("overview", "orders", "one order", "insights")
 # The two databases take turns, so that a busy moment of the machine hits both; a turn's first look warms up.
 TURNS, LOOKS = 8, 3
 LONGEST_MS = 150
@@ -34,17 +36,26 @@ FEWER_WHERE_LITTLE = 2
 Paths = Mapping[str, str]
 
 
-def run(few: int = FEW, many: int = MANY) -> Report:
+def run(few: int = FEW, many: int = MANY, crowded: int = CROWDED) -> Report:
     report = Report()
     large = str(connection.settings_dict["NAME"])
-    small = f"{large}_few"
-    with servers.database(settings.DATABASE_URL, small):
+    small, middle = f"{large}_few", f"{large}_crowd"
+    with servers.database(settings.DATABASE_URL, middle) as address:
         try:
-            paths = {small: _build(small, few), large: _build(large, many)}
-            taken, asked = _measure(paths)
+            paths = _build(middle, crowded)
+            with crowd.web(address, report) as web:
+                client = browser()
+                crowd.speed(report, web, client, _lists(paths), crowded)
+                crowd.weight(report, web, client, {name: paths[name] for name in WEIGHED})
         finally:
             _use(large)
-    for name in paths[large]:
+    with servers.database(settings.DATABASE_URL, small):
+        try:
+            alone = {small: _build(small, few), large: _build(large, many)}
+            taken, asked = _measure(alone)
+        finally:
+            _use(large)
+    for name in alone[large]:
         at_few, at_many = taken[small][name], taken[large][name]
         figure = f"{at_many:.0f} ms at {many:,} orders"
         report.add(f"{name}: p95", figure, f"{LONGEST_MS} ms", at_many / LONGEST_MS, at_most=1)
@@ -59,6 +70,10 @@ def run(few: int = FEW, many: int = MANY) -> Report:
         )
     report.saw("bench")
     return report
+
+
+def _lists(paths: Paths) -> Paths:
+    return {name: path for name, path in paths.items() if name.startswith("orders")}
 
 
 def _use(database: str) -> None:
@@ -99,7 +114,8 @@ def add_lines() -> None:
         " image_url, shipment_reference, cancelled, refunded, returned"
     )
     values = "id, '1', '', 'SKU-' || id % 1000, '', 'Caneca', 1 + id % 3, 10, 0, 1, '', '', '', 0, 0, 0"
-    without = "NOT EXISTS (SELECT FROM orders_orderitem AS line WHERE line.order_id = orders_order.id)"
+    # Looked up in one table of hashes: a join would read all lines for each order, as they are written.
+    without = "id NOT IN (SELECT order_id FROM orders_orderitem)"
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO orders_orderitem ({columns}) SELECT {values} FROM orders_order WHERE {without}")  # noqa: S608
 

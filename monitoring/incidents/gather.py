@@ -5,6 +5,7 @@ Runs every few seconds and costs the same whatever the number of failures: a fai
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -15,6 +16,7 @@ from connectors.models import Connection, InboxEntry, Job
 from monitoring.incidents import cure, groups
 from monitoring.incidents.groups import Group, Key
 from monitoring.models import Heartbeat, Incident
+from monitoring.models.incidents import OWN_CURRENCY
 
 # The row that whoever gathers holds meanwhile.
 BEAT = "incidents"
@@ -32,8 +34,8 @@ QUIET = timedelta(seconds=60)
 SEEN_EACH = timedelta(seconds=30)
 
 COLUMNS = (
-    "state", "last_seen_at", "blocked", "most_blocked", "orders", "value", "needs_person", "message", "reopened",
-    "resolved_at", "resolved_by", "snoozed_until", "snoozed_above",
+    "state", "last_seen_at", "blocked", "most_blocked", "orders", "value", "foreign", "needs_person", "message",
+    "reopened", "resolved_at", "resolved_by", "snoozed_until", "snoozed_above",
 )  # fmt: skip
 
 
@@ -121,18 +123,25 @@ def _fade(incident: Incident, now: datetime) -> None:
     if incident.blocked:
         incident.last_seen_at = now
     incident.blocked = incident.orders = 0
-    incident.value = 0
+    _price(incident, {})
     incident.needs_person = False
     if now - incident.last_seen_at > QUIET:
         resolve(incident, "", now)
 
 
 def _count(incident: Incident, group: Group) -> None:
-    incident.blocked, incident.orders, incident.value = group.blocked, group.orders, group.value
+    incident.blocked, incident.orders = group.blocked, group.orders
+    _price(incident, group.worth)
     incident.most_blocked = max(incident.most_blocked, group.blocked)
     incident.needs_person = group.needs_person
     if group.message and incident.operation in (groups.CONNECTION, groups.POLL):
         incident.message = group.message
+
+
+def _price(incident: Incident, worth: Mapping[str, Decimal]) -> None:
+    cents = {currency: round(amount, 2) for currency, amount in worth.items()}
+    incident.value = cents.pop(OWN_CURRENCY, Decimal(0))
+    incident.foreign = {currency: str(amount) for currency, amount in cents.items() if amount}
 
 
 def _wake(incident: Incident, now: datetime) -> None:
@@ -172,8 +181,8 @@ def _open(strangers: Mapping[Key, Group], now: datetime) -> None:
     sellers = dict(
         Connection.objects.filter(pk__in={key.connection for key in strangers}).values_list("pk", "seller_id")
     )
-    Incident.objects.bulk_create(
-        Incident(
+    opened = {
+        key: Incident(
             seller_id=sellers[key.connection],
             connection_id=key.connection,
             operation=key.operation,
@@ -183,15 +192,13 @@ def _open(strangers: Mapping[Key, Group], now: datetime) -> None:
             message=group.message,
             first_seen_at=group.since,
             last_seen_at=now,
-            blocked=group.blocked,
-            most_blocked=group.blocked,
-            orders=group.orders,
-            value=group.value,
-            needs_person=group.needs_person,
         )
         for key, group in strangers.items()
         if key.connection in sellers
-    )
+    }
+    for key, incident in opened.items():
+        _count(incident, strangers[key])
+    Incident.objects.bulk_create(opened.values())
 
 
 def _tell(strangers: Mapping[Key, Group]) -> None:

@@ -3,7 +3,7 @@ are.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -32,6 +32,10 @@ _MOVING = (Job.State.READY, Job.State.RUNNING, Job.State.UNKNOWN)
 EXPLAINED = Q(state__in=_MOVING, category__in=(Category.TRANSIENT, Category.AUTH, "lost", "")) & ~Q(code=NOT_YET)
 
 
+Worth = dict[str, Decimal]
+"""currency -> amount."""
+
+
 class Key(NamedTuple):
     """What makes an incident one."""
 
@@ -48,7 +52,7 @@ class Group:
     blocked: int = 0
     refused: int = 0
     orders: int = 0
-    value: Decimal = Decimal(0)
+    worth: Worth = field(default_factory=dict)
     category: str = ""
     code: str = ""
     message: str = ""
@@ -63,7 +67,8 @@ class Group:
         self.blocked += other.blocked
         self.refused += other.refused
         self.orders += other.orders
-        self.value += other.value
+        for currency, amount in other.worth.items():
+            self.worth[currency] = self.worth.get(currency, Decimal(0)) + amount
 
 
 # --- The failures of one incident ------------------------------------------------------------------------------------
@@ -119,7 +124,7 @@ def _failing_jobs() -> Iterable[tuple[Key, bool, Group]]:
         .order_by()
     )
     keys = ("connection_id", "operation", "cause", "explained")
-    worth = _orders_and_value(failing, *keys)
+    sales = _orders_and_worth(failing, *keys)
     rows = failing.values(*keys).annotate(
         blocked=Count("pk"),
         refused=Count("pk", filter=Q(state=Job.State.REFUSED)),
@@ -130,23 +135,27 @@ def _failing_jobs() -> Iterable[tuple[Key, bool, Group]]:
     )
     for row in rows:
         place = tuple(row.pop(key) for key in keys)
-        orders, value = worth.get(place, (0, Decimal(0)))
-        yield Key(*place[:3]), place[3], Group(orders=orders, value=value, **row)
+        orders, worth = sales.get(place, (0, {}))
+        yield Key(*place[:3]), place[3], Group(orders=orders, worth=worth, **row)
 
 
-def _orders_and_value(jobs: QuerySet[Job], *keys: str) -> dict[tuple[Any, ...], tuple[int, Decimal]]:
+def _orders_and_worth(jobs: QuerySet[Job], *keys: str) -> dict[tuple[Any, ...], tuple[int, Worth]]:
     """keys -> how many orders, and what they are worth: each order once, whatever the number of its jobs."""
-    once = jobs.filter(order__isnull=False).values_list(*keys, "order_id", "order__total").distinct()
+    once = jobs.filter(order__isnull=False).values_list(*keys, "order__currency", "order_id", "order__total").distinct()
     inner, values = once.query.sql_with_params()
-    names = [f"k{place}" for place in range(len(keys))]
+    names = ", ".join(f"k{place}" for place in range(len(keys)))
     statement = f"""
-        WITH once ({", ".join(names)}, order_id, total) AS ({inner})
-        SELECT {", ".join(names)}, COUNT(*), SUM(total) FROM once GROUP BY {", ".join(names)}
+        WITH once ({names}, currency, order_id, total) AS ({inner})
+        SELECT {names}, currency, COUNT(*), SUM(total) FROM once GROUP BY {names}, currency
     """  # noqa: S608 - Django's own statement inside names of ours; every value is a parameter
     with database.cursor() as cursor:
         cursor.execute(statement, values)
         rows = cursor.fetchall()
-    return {tuple(row[: len(keys)]): (row[-2], Decimal(str(row[-1] or 0))) for row in rows}
+    found: dict[tuple[Any, ...], tuple[int, Worth]] = {}
+    for *place, currency, count, total in rows:
+        orders, worth = found.get(tuple(place), (0, {}))
+        found[tuple(place)] = orders + count, {**worth, currency: Decimal(str(total or 0))}
+    return found
 
 
 def _entries() -> dict[Key, Group]:
@@ -193,8 +202,8 @@ def _connections(down: Mapping[int, Connection]) -> dict[Key, Group]:
         waiting = Job.objects.filter(EXPLAINED, connection__in=down).exclude(operation="read_erp", error="").order_by()
         for pk, count in waiting.values_list("connection_id").annotate(Count("pk")):
             found[pk].blocked = count
-        for (pk,), worth in _orders_and_value(waiting, "connection_id").items():
-            found[pk].orders, found[pk].value = worth
+        for (pk,), (orders, worth) in _orders_and_worth(waiting, "connection_id").items():
+            found[pk].orders, found[pk].worth = orders, worth
     return {Key(pk, CONNECTION, _cause(down[pk])): group for pk, group in found.items()}
 
 

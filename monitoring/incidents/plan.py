@@ -85,6 +85,14 @@ class Plan:
     calls: list[Call] = field(default_factory=list)
     unchecked: str = ""
 
+    def worth(self) -> list[tuple[Decimal, str]]:
+        """(amount, currency) of what would go."""
+        totals: dict[str, Decimal] = {}
+        for step in self.go:
+            if step.value:
+                totals[step.currency] = totals.get(step.currency, Decimal(0)) + step.value
+        return [(amount, currency) for currency, amount in sorted(totals.items())]
+
     def why(self) -> list[tuple[str, int]]:
         """(reason to leave out, how many), the most frequent first."""
         counted: dict[str, int] = {}

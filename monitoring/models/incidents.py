@@ -1,5 +1,7 @@
 """Equal failures as one thing to mend, and the presses that mended them."""
 
+from decimal import Decimal
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -8,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from connectors.models import Connection
 from hub.models import Seller
+
+OWN_CURRENCY = "BRL"
 
 
 class Incident(models.Model):
@@ -31,11 +35,14 @@ class Incident(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
     first_seen_at = models.DateTimeField(_("first seen"), default=timezone.now)
     last_seen_at = models.DateTimeField(_("last seen"), default=timezone.now)
-    # How many jobs and documents it holds up now, and the most it ever did; orders, and their value.
+    # How many jobs and documents it holds up now, and the most it ever did; orders, and what those in the hub's own
+    # currency are worth, by which incidents are sorted.
     blocked = models.PositiveIntegerField(_("blocked"), default=0)
     most_blocked = models.PositiveIntegerField(default=0)
     orders = models.PositiveIntegerField(_("orders"), default=0)
     value = models.DecimalField(_("value"), max_digits=16, decimal_places=2, default=0)
+    # What the others are worth: {"USD": "120.50"}.
+    foreign = models.JSONField(default=dict, blank=True)
     # Whether a person must move (something was refused), or the hub still tries by itself.
     needs_person = models.BooleanField(default=False)
     assignee = models.ForeignKey(
@@ -62,6 +69,12 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return self.message[:80]
+
+    @property
+    def amounts(self) -> list[tuple[Decimal, str]]:
+        """(amount, currency) of each currency there is."""
+        own = [(self.value, OWN_CURRENCY)] if self.value else []
+        return own + [(Decimal(amount), currency) for currency, amount in sorted(self.foreign.items())]
 
 
 class Cure(models.Model):

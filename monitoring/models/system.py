@@ -6,9 +6,11 @@ from connectors.models import Connection
 
 
 class Heartbeat(models.Model):
-    """When a running part last showed that it lives. The task that writes it is sent by beat and run by a worker,
-    so that a young one proves both.
+    """When a running part last showed that it lives. CLOCK is written by beat where it sends the heartbeat, WORKER by
+    the worker that runs it: one without the other tells which of them is away.
     """
+
+    CLOCK, WORKER = "clock", "worker"
 
     name = models.CharField(max_length=60, unique=True)
     at = models.DateTimeField()

@@ -1,5 +1,6 @@
 """Setting up a connection: choose the service, fill in its form, sign in there where it asks for that."""
 
+from datetime import datetime, time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,13 +12,14 @@ from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from connectors import actions
 from connectors.contract import Capability, Field, Role, Service
 from connectors.failures import Failure
-from connectors.models import Connection
+from connectors.models import Connection, Credential
 from connectors.registry import of_role, services
 from connectors.work import open_adapter
 from hub.models import Seller
@@ -59,6 +61,8 @@ class SettingsForm(forms.Form):
             )
         for one in service.fields:
             self.fields[f"field_{one.name}"] = _form_field(one, known)
+        if known and not service.consent_renews:
+            self.fields["consent_until"] = _consent_field(known)
 
     def needed(self) -> list[forms.BoundField]:
         return [field for field in self if field.name not in self._settled()]
@@ -71,7 +75,8 @@ class SettingsForm(forms.Form):
         return any(field.errors for field in self.further())
 
     def _settled(self) -> set[str]:
-        return {f"field_{one.name}" for one in self.service.fields if one.default and not one.required}
+        settled = {f"field_{one.name}" for one in self.service.fields if one.default and not one.required}
+        return settled | {"consent_until"}
 
     def hosts(self) -> dict[str, str]:
         return {name: self.cleaned_data[f"host_{name}"].rstrip("/") for name, _label in _addresses(self.service)}
@@ -88,6 +93,11 @@ class SettingsForm(forms.Form):
         """For the vault; what was left empty stays as it is there."""
         values = {one.name: self._given(one) for one in self.service.fields if one.secret or one.in_vault}
         return {name: value for name, value in values.items() if value}
+
+    def consent_until(self) -> datetime | None:
+        """The beginning of the day that was typed."""
+        day = self.cleaned_data.get("consent_until")
+        return timezone.make_aware(datetime.combine(day, time.min)) if day else None
 
     def _given(self, one: Field) -> str:
         return str(self.cleaned_data[f"field_{one.name}"])
@@ -108,6 +118,18 @@ def _form_field(one: Field, known: Connection | None) -> forms.Field:
         hidden = forms.PasswordInput(attrs={"autocomplete": "off", "placeholder": KEPT if kept else ""})
         return forms.CharField(max_length=2000, widget=hidden, **what)
     return forms.CharField(max_length=2000, **what)
+
+
+def _consent_field(known: Connection) -> forms.Field:
+    """For permissions and keys whose end the service does not tell."""
+    held = Credential.objects.filter(connection=known).first()
+    return forms.DateField(
+        label=_("The permission ends on"),
+        help_text=_("Of a key or permission that ends by itself. Alerts remind of it in time."),
+        required=False,
+        initial=timezone.localdate(held.consent_until) if held and held.consent_until else None,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
 
 
 def _addresses(service: Service) -> list[tuple[str, str]]:
@@ -228,7 +250,7 @@ def consent_given(request: HttpRequest) -> HttpResponse:
         messages.error(request, _("The service did not agree: nothing was connected."))
         return redirect("connection", pk=found.pk)
     try:
-        actions.store_credentials(found, open_adapter(found).exchange(code, request.GET.dict()))
+        actions.store_credentials(found, open_adapter(found).exchange(code, request.GET.dict()), consented=True)
         actions.resume(found, actor(request))
         log(request, "connection_signed_in", found.seller, found.name)
         messages.success(request, _("Signed in. Orders come in from now on."))
@@ -255,6 +277,8 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         found.external_account = str(found.settings.get("external_account") or found.external_account)
         found.save(update_fields=["settings", "external_account"])
         actions.correct_credentials(found, form.secrets())
+        if "consent_until" in form.changed_data:
+            Credential.objects.filter(connection=found).update(consent_until=form.consent_until())
         # That secrets were typed is told, never which.
         typed = {"secrets": True} if form.secrets() else {}
         log(request, "connection_changed", found.seller, found.name, before, {**found.settings, **typed})

@@ -6,21 +6,26 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from connectors import actions
 from connectors.contract import Field, Service
 from connectors.failures import Failure
-from connectors.models import Connection
+from connectors.models import Connection, Credential, InboxEntry
 from connectors.registry import services
 from hub.tenancy import Permission, may
 from monitoring import figures
 from monitoring.pages import words
 from monitoring.pages.shell import action, actor, back, carry_out, log, must_act, one, page, sees, show
+
+# A permission that ends within this is said at the top of its page.
+SOON = timedelta(days=30)
 
 
 @page
@@ -33,6 +38,7 @@ def connection(request: HttpRequest, pk: int) -> HttpResponse:
     found = one(Connection.objects.select_related("seller", "channel"), request, pk)
     service = services().get(found.kind)
     health = figures.health(request, Connection.objects.filter(pk=pk))
+    permission, tone = _permission(found, service)
     return show(
         request,
         "connection.html",
@@ -44,14 +50,23 @@ def connection(request: HttpRequest, pk: int) -> HttpResponse:
         flows=[(code, words.operation(code), code in found.paused_flows) for code in words.FLOWS.get(found.role, ())],
         capabilities=_capabilities(found, service),
         choices=_choices(found, service),
+        permission=permission,
+        permission_tone=tone,
         backfills=found.backfills.order_by("-created_at")[:5],
         period=Period(),
         bodies=all(sees(request, one, found.seller_id) for one in (Permission.BUYER, Permission.MONEY)),
         calls=found.exchanges.order_by("-started_at")[:20],
+        announced=_announced(found),
         can_act=may(request.user, found.seller, Permission.WORK),
         can_set=may(request.user, found.seller, Permission.SETTINGS),
         signs_in=bool(service and "consent_url" in service.capabilities),
     )
+
+
+def _announced(found: Connection) -> QuerySet[InboxEntry]:
+    """The newest of a day: a quiet connection's last ones would be looked for among everybody's."""
+    rows = found.inbox.filter(received_at__gt=timezone.now() - timedelta(days=1)).defer("body")
+    return rows.order_by("-received_at")[:20]
 
 
 def _capabilities(found: Connection, service: Service | None) -> list[tuple[str, bool]]:
@@ -71,6 +86,21 @@ def _choices(found: Connection, service: Service | None) -> list[tuple[str, Any]
         for field in service.fields
         if not field.secret and found.settings.get(field.name) not in (None, "")
     ]
+
+
+def _permission(found: Connection, service: Service | None) -> tuple[str, str]:
+    """(how long the service lets the hub in, tone); empty where nothing is known of an end."""
+    row = Credential.objects.filter(connection=found).first()
+    if row is None or row.consent_until is None:
+        return "", ""
+    now = timezone.now()
+    if service and service.consent_renews and row.expires_at and row.expires_at > now:
+        return _("renews itself"), ""
+    day = date_format(timezone.localdate(row.consent_until), "SHORT_DATE_FORMAT")
+    left = row.consent_until - now
+    if left <= timedelta(0):
+        return _("ended on %(date)s") % {"date": day}, "red"
+    return _("ends on %(date)s, in %(time)s") % {"date": day, "time": words.span(left)}, "amber" if left < SOON else ""
 
 
 def _answer(field: Field, value: Any) -> Any:

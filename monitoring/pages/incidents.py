@@ -176,7 +176,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
         more=max(0, len(looked.go) - PREVIEWED),
         left_out=looked.left_out[:PREVIEWED],
         left_out_more=max(0, len(looked.left_out) - PREVIEWED),
-        total=sum((step.value for step in looked.go if step.value), start=0),
+        totals=looked.worth(),
         uncertain=sum(step.uncertain for step in looked.go),
     )
 

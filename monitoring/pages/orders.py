@@ -1,29 +1,37 @@
 """The list of orders: filters that live in the address, one search for every number, and no count of everything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from connectors.contract import Role
 from connectors.models import Connection, Job, Link
+from hub.people.sight import places
 from hub.tenancy import Permission
-from monitoring.desk import columns, filters, reasons, views
+from monitoring.desk import cells, columns, filters, reasons, views
 from monitoring.models import BulkTask
 from monitoring.pages import words
 from monitoring.pages.shell import mine, page, person, seller_ids, sellers_allowing, show
 from orders.models import Order, OrderItem, Shipment
 
-PER_PAGE = 50
+PER_PAGE = 25
 # Counting stops here: "more than 1,000" is all a person needs, and all it may cost.
 COUNT_UP_TO = 1000
 # Nobody leafs further; the database would read all that is skipped. Filters and the file go beyond.
-LAST_PAGE = 200
+LAST_PAGE = 400
+# With this header the answer is without the frame: `orders.js` puts it into the page that is open.
+PART = "X-Part"
+# All that a row says of its order, and what it is reckoned from.
+NEEDED = (
+    "seller_id", "channel_id", "external_id", "status", "payment_status", "logistics", "held", "holds",
+    "released_holds", "tags", "placed_at", "exported_at", "cancelled_at", "ship_by", "buyer_name", "buyer_key",
+    "city", "state", "currency", "total",
+)  # fmt: skip
 
 
 @page
@@ -36,11 +44,10 @@ def orders(request: HttpRequest) -> HttpResponse:
     start = (number - 1) * PER_PAGE
     found = _slice(rows, start, PER_PAGE + 1, shown)
     counted = _count(rows, start, len(found))
-    return show(
-        request,
-        "orders.html",
-        _("Orders"),
-        rows=_rows(found[:PER_PAGE], request, shown, scope.now),
+    listed = _rows(found[:PER_PAGE], request, shown, scope)
+    context = dict(
+        rows=listed,
+        lines=cells.lines(listed, shown),
         count=min(counted, COUNT_UP_TO),
         more_than=counted > COUNT_UP_TO,
         page_number=number,
@@ -53,10 +60,14 @@ def orders(request: HttpRequest) -> HttpResponse:
         sorting=filters.sorting(chosen),
         chips=filters.chips(chosen, scope),
         filtered=any(name != "sort" for name in chosen),
+        connected=bool(found) or mine(Connection.objects.filter(role=Role.CHANNEL), request).exists(),
         columns=[(name, columns.COLUMNS[name]) for name in shown],
         all_columns=[(name, label, name in shown) for name, label in columns.COLUMNS.items()],
         **_desk(request, chosen),
     )
+    if PART in request.headers:
+        return TemplateResponse(request, "monitoring/orders_part.html", context)
+    return show(request, "orders.html", _("Orders"), **context)
 
 
 def _desk(request: HttpRequest, chosen: dict[str, str]) -> dict[str, Any]:
@@ -99,10 +110,12 @@ def _slice(rows: QuerySet[Order], start: int, length: int, shown: Sequence[str])
 
 
 def for_list(rows: QuerySet[Order], shown: Sequence[str]) -> QuerySet[Order]:
-    """With all that a row shows: a fixed number of queries, however many rows."""
-    exports = Job.objects.filter(operation="export").select_related("connection")
-    rows = rows.select_related("channel", "seller").prefetch_related(
-        Prefetch("links", Link.objects.all(), to_attr="erp_links"), Prefetch("jobs", exports, to_attr="exports")
+    """With all that a row shows, and no more: a fixed number of queries, however many rows."""
+    links = Link.objects.only("order_id", "number", "external_id")
+    # What is done says no more than that the order is in the ERP.
+    exports = Job.objects.filter(operation="export").exclude(state=Job.State.DONE).select_related("connection")
+    rows = rows.only(*NEEDED).prefetch_related(
+        Prefetch("links", links, to_attr="erp_links"), Prefetch("jobs", exports, to_attr="exports")
     )
     if "items" in shown:
         rows = rows.prefetch_related(Prefetch("items", OrderItem.objects.order_by("pk"), to_attr="lines"))
@@ -125,25 +138,22 @@ def _integer(text: str | None) -> int:
     return int(text) if text and text.isdigit() and len(text) < 7 else 0
 
 
-@dataclass(frozen=True)
-class Row:
-    order: Order
-    erp: dict[str, Any]
-    left: str
-    left_tone: str
-    place: reasons.Place | None
+def _rows(
+    found: Sequence[Order], request: HttpRequest, shown: Sequence[str], scope: filters.Scope
+) -> list[cells.Row]:
+    sellers = {place.seller_id: place.seller for place in places(request)}
+    for order in found:
+        order.seller = sellers[order.seller_id]
+    first = reasons.places(found, scope.now) if "priority" in shown else {}
+    channels = {int(pk): name for pk, name in scope.channels}
+    return [_row(order, channels[order.channel_id], request, first.get(order.pk)) for order in found]
 
 
-def _rows(found: Sequence[Order], request: HttpRequest, shown: Sequence[str], now: datetime) -> list[Row]:
-    places = reasons.places(found, now) if "priority" in shown else {}
-    return [_row(order, request, places.get(order.pk)) for order in found]
-
-
-def _row(order: Order, request: HttpRequest, place: reasons.Place | None) -> Row:
+def _row(order: Order, channel: str, request: HttpRequest, place: reasons.Place | None) -> cells.Row:
     left, tone = words.countdown(order)
     erps = erps_of(request).get(order.seller_id, [])
     erp = words.erp_state(order, order.erp_links, order.exports, erps)  # type: ignore[attr-defined]
-    return Row(order, erp, left, tone, place)
+    return cells.Row(order, channel, erp, left, tone, place)
 
 
 def erps_of(request: HttpRequest) -> dict[int, list[Connection]]:

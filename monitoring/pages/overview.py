@@ -32,6 +32,8 @@ class Tile:
     link: str
     tone: str
     note: str = ""
+    # It was not counted any further.
+    at_least: bool = False
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -193,7 +195,13 @@ def _sold(one: Sold) -> tuple[Sold, str]:
 
 def _statuses(view: figures.Overview) -> list[Tile]:
     return [
-        Tile(str(status.label), count, f"{reverse('orders')}?status={status.value}", words.TONES.get(status, "grey"))
+        Tile(
+            str(status.label),
+            count,
+            f"{reverse('orders')}?status={status.value}",
+            words.TONES.get(status, "grey"),
+            at_least=status in figures.ENDED and count >= figures.TILES_UP_TO,
+        )
         for status, count in view.by_status
     ]
 

@@ -1,6 +1,6 @@
 """The comparison of channel, hub and ERP: each day's three numbers, what differs, and what mends it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -84,6 +84,15 @@ class Seen:
         return known.label if known else ""
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One channel's day."""
+
+    channel: Connection
+    count: DayCount | None
+    settled: bool
+
+
 @page
 def comparison(request: HttpRequest) -> HttpResponse:
     view = request.GET.get("show", "")
@@ -91,7 +100,8 @@ def comparison(request: HttpRequest) -> HttpResponse:
     sellers = list(Seller.objects.filter(pk__in=seller_ids(request)))
     running = list(census.under_way(seller_ids(request)))
     last = _date(request, "until") or max((days.today(one) for one in sellers), default=timezone.localdate())
-    channels = list(mine(Connection.objects.filter(role=Role.CHANNEL), request).order_by("name", "pk"))
+    rows = mine(Connection.objects.filter(role=Role.CHANNEL).select_related("seller"), request)
+    channels = list(rows.order_by("name", "pk"))
     found = _findings(request, VIEWS[view][1])
     return show(
         request,
@@ -123,14 +133,20 @@ def _date(request: HttpRequest, name: str) -> date | None:
         return None
 
 
-def _rows(channels: Sequence[Connection], last: date) -> list[tuple[date, list[tuple[Connection, DayCount | None]]]]:
+def _rows(channels: Sequence[Connection], last: date) -> list[tuple[date, list[Cell]]]:
     """(day, its counts by channel), the newest first; days on which nothing was compared are left out."""
     counts = DayCount.objects.filter(
         connection__in=[one.pk for one in channels], day__gt=last - timedelta(days=DAYS_SHOWN), day__lte=last
     )
     known = {(count.day, count.connection_id): count for count in counts}
     dates = sorted({day for day, _connection in known}, reverse=True)
-    return [(day, [(one, known.get((day, one.pk))) for one in channels]) for day in dates]
+    with_erp = census.with_erp({one.seller_id for one in channels})
+    return [(day, [_cell(one, known.get((day, one.pk)), with_erp) for one in channels]) for day in dates]
+
+
+def _cell(channel: Connection, count: DayCount | None, with_erp: Collection[int]) -> Cell:
+    settled = count is not None and days.is_settled(count, channel.seller, with_erp=channel.seller_id in with_erp)
+    return Cell(channel, count, settled)
 
 
 def _findings(request: HttpRequest, states: Iterable[State]) -> QuerySet[Finding]:

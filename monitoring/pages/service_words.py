@@ -9,6 +9,7 @@ SERVICE_WORDS = (
     gettext_noop("App ID"),
     gettext_noop("Of the application in Mercado Livre's developer centre."),
     gettext_noop("Secret key"),
+    gettext_noop("Application registered with PKCE"),
     gettext_noop("Mercado Livre ended this connection's consent: connect the account again."),
     gettext_noop("Mercado Livre does not know this App ID and secret key."),
     gettext_noop("Mercado Livre has blocked this application."),

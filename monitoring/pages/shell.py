@@ -95,6 +95,16 @@ def sellers_allowing(request: HttpRequest, permission: Permission = Permission.W
     return [place.seller for place in places(request) if place.seller_id in shown and allows(place, permission)]
 
 
+def seller_to_set(request: HttpRequest) -> Seller:
+    """The one named in the address; without a name the first whose settings this person may change."""
+    wanted = request.GET.get("seller", "")
+    writable = sellers_allowing(request, Permission.SETTINGS)
+    found = next((one for one in writable if not wanted or str(one.pk) == wanted), None)
+    if found is None:
+        raise PermissionDenied
+    return found
+
+
 def log(
     request: HttpRequest,
     what: str,

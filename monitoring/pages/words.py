@@ -1,6 +1,6 @@
 """Plain words for what the database says in codes. Nothing on a page is a raw code."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from connectors.failures import Category
 from connectors.models import Connection, InboxEntry, Job, Link
 from connectors.registry import services
 from monitoring.pages import sentences
+from monitoring.transmission import Obstacle, Standing, standing
 from orders.models import Order
 from orders.vocabulary import Hold, OrderStatus
 
@@ -233,63 +234,59 @@ def countdown(order: Order) -> tuple[str, str]:
 
 
 def erp_state(
-    order: Order, links: Iterable[Link], exports: Iterable[Job], erps: Iterable[Connection]
+    order: Order, links: Iterable[Link], exports: Iterable[Job], erps: Sequence[Connection]
 ) -> dict[str, Any]:
     """Where the order stands with the ERP: {"text", "tone", "number"}; a number when it is there."""
     link = next(iter(links), None)
     if link is not None:
         return {"text": _("In the ERP as %(number)s") % {"number": link}, "tone": "green", "number": str(link)}
-    if order.exported_at:
+    found = standing(order, exports, erps)
+    if found is None:
         return {"text": _("In the ERP"), "tone": "green", "number": ""}
-    text, tone = _why_not(order, next(iter(exports), None), list(erps))
-    return {"text": text, "tone": tone, "number": ""}
+    return {"text": why_not(found, order), "tone": _TONES_OF[found.obstacle], "number": ""}
 
 
-def _why_not(order: Order, job: Job | None, erps: list[Connection]) -> tuple[str, str]:
-    if order.cancelled_at or order.status == OrderStatus.CANCELLED:
-        return _("Cancelled before it was needed there"), "grey"
-    if order.held and order.active_holds:
-        return _("Held: %(reasons)s") % {"reasons": "; ".join(hold(code) for code in order.active_holds)}, "amber"
-    if order.status == OrderStatus.PENDING:
-        return _("Waits for the payment"), "grey"
-    if job is not None and job.state in (Job.State.REFUSED, Job.State.CLOSED):
-        return _job_state(job)
-    if blocked := _blocked(job.connection if job else None, erps):
-        return blocked, "red"
-    return _job_state(job) if job else (_("Waits for its turn"), "blue")
+_TONES_OF = {
+    Obstacle.CANCELLED: "grey",
+    Obstacle.HELD: "amber",
+    Obstacle.UNPAID: "grey",
+    Obstacle.REFUSED: "red",
+    Obstacle.CLOSED: "grey",
+    Obstacle.NO_ERP: "red",
+    Obstacle.STOPPED: "red",
+    Obstacle.PAUSED: "red",
+    Obstacle.RESTING: "red",
+    Obstacle.DOUBTFUL: "amber",
+    Obstacle.RUNNING: "blue",
+    Obstacle.FAILING: "amber",
+    Obstacle.WAITING: "blue",
+}
+_WHY_NOT = {
+    Obstacle.CANCELLED: gettext_lazy("Cancelled before it was needed there"),
+    Obstacle.HELD: gettext_lazy("Held: %(reasons)s"),
+    Obstacle.UNPAID: gettext_lazy("Waits for the payment"),
+    Obstacle.REFUSED: gettext_lazy("Needs you: %(reason)s"),
+    Obstacle.CLOSED: gettext_lazy("Handled by hand"),
+    Obstacle.NO_ERP: gettext_lazy("No ERP is connected yet"),
+    Obstacle.STOPPED: gettext_lazy("%(name)s is not running: %(state)s"),
+    Obstacle.PAUSED: gettext_lazy("Sending to %(name)s is paused"),
+    Obstacle.RESTING: gettext_lazy("%(name)s is not answering; next try %(when)s"),
+    Obstacle.DOUBTFUL: gettext_lazy("The ERP gave no clear answer; we look there before anything is repeated"),
+    Obstacle.RUNNING: gettext_lazy("Being sent now"),
+    Obstacle.FAILING: gettext_lazy("Next try %(when)s: %(reason)s"),
+    Obstacle.WAITING: gettext_lazy("Waits for its turn"),
+}
 
 
-def _blocked(connection: Connection | None, erps: list[Connection]) -> str:
-    if connection is None:
-        if not erps:
-            return _("No ERP is connected yet")
-        connection = next((erp for erp in erps if erp.state == Connection.State.ACTIVE), erps[0])
-    if connection.state != Connection.State.ACTIVE:
-        return _("%(name)s is not running: %(state)s") % {
-            "name": connection.name,
-            "state": connection.get_state_display(),
-        }
-    if "export" in connection.paused_flows:
-        return _("Sending to %(name)s is paused") % {"name": connection.name}
-    if connection.rest_until and connection.rest_until > timezone.now():
-        return _("%(name)s is not answering; next try %(when)s") % {
-            "name": connection.name,
-            "when": ago(connection.rest_until),
-        }
-    return ""
-
-
-def _job_state(job: Job) -> tuple[str, str]:
-    reason = stored(job.error)
-    match job.state:
-        case Job.State.REFUSED:
-            return _("Needs you: %(reason)s") % {"reason": reason}, "red"
-        case Job.State.CLOSED:
-            return _("Handled by hand"), "grey"
-        case Job.State.UNKNOWN:
-            return _("The ERP gave no clear answer; we look there before anything is repeated"), "amber"
-        case Job.State.RUNNING:
-            return _("Being sent now"), "blue"
-        case Job.State.READY if job.error:
-            return _("Next try %(when)s: %(reason)s") % {"when": soon(job.due_at), "reason": reason}, "amber"
-    return _("Waits for its turn"), "blue"
+def why_not(found: Standing, order: Order | None = None) -> str:
+    """One sentence. `order`: whose holds are named."""
+    values: dict[str, Any] = {}
+    if order is not None:
+        values["reasons"] = "; ".join(hold(code) for code in order.active_holds)
+    if found.erp is not None:
+        values |= {"name": found.erp.name, "state": found.erp.get_state_display(), "when": ago(found.erp.rest_until)}
+    if found.job is not None:
+        values["reason"] = stored(found.job.error)
+    if found.job is not None and found.obstacle is Obstacle.FAILING:
+        values["when"] = soon(found.job.due_at)
+    return str(_WHY_NOT[found.obstacle]) % values

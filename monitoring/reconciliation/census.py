@@ -66,6 +66,11 @@ def able(seller_ids: Iterable[int] | None = None) -> list[Connection]:
     return [one for one in rows if one.kind in known and Capability.CENSUS in known[one.kind].capabilities]
 
 
+def with_erp(seller_ids: Iterable[int]) -> set[int]:
+    """The sellers whose sales are counted in an ERP, too."""
+    return {one.seller_id for one in able(seller_ids) if one.role == Role.ERP}
+
+
 def nights(seller: Seller, now: datetime) -> tuple[date, date]:
     """The last days, and as far back as something is still open."""
     today = days.day_of(seller, now)
@@ -150,7 +155,8 @@ def _keep(desk: Desk, job: Job, page: CensusPage) -> dict[str, Any]:
 def _compare(desk: Desk, job: Job) -> dict[str, Any]:
     """A day is as much as one lease is good for."""
     day = _day(job, "day")
-    (erp_side if desk.connection.role == Role.ERP else channel_side).compare(desk.connection, day, day)
+    side = erp_side if desk.connection.role == Role.ERP else channel_side
+    side.compare(desk.connection, day, day, timezone.now())
     following = day + timedelta(days=1)
     return {"day": following.isoformat() if following <= _day(job, "last") else ""}
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -29,8 +30,10 @@ class Day:
     missing: list[str] = field(default_factory=list)
 
 
-def compare(connection: Connection, first: date, last: date) -> None:
-    """Counts each day, names what the hub lacks and asks for it, and looks at what both have."""
+def compare(connection: Connection, first: date, last: date, listed_at: datetime | None = None) -> None:
+    """Counts each day, names what the hub lacks and asks for it, and looks at what both have. `listed_at`: when the
+    list was there; None where it has been counted before.
+    """
     sales = _sales(connection, first, last)
     orders = _orders(connection, sales)
     under_way = _under_way(connection, [sale.external_id for sale in sales if sale.external_id not in orders])
@@ -38,7 +41,7 @@ def compare(connection: Connection, first: date, last: date) -> None:
     differences: list[Difference] = []
     for sale in sales:
         differences += _judge(connection, sale, orders.get(sale.external_id), days[_day(sale)], under_way)
-    _write(connection, days)
+    _write(connection, days, listed_at)
     repairs.by_itself(findings.record(connection, KINDS, first, last, differences))
 
 
@@ -122,14 +125,14 @@ def differing(channel: facts.Side, order: Order) -> list[Kind]:
     return kinds
 
 
-def _write(connection: Connection, days: Mapping[date, Day]) -> None:
-    now = timezone.now()
+def _write(connection: Connection, days: Mapping[date, Day], listed_at: datetime | None) -> None:
     for day, found in days.items():
-        columns = {
+        columns: dict[str, Any] = {
             "channel_count": found.listed,
             "hub_count": found.known,
             "on_the_way": found.on_the_way,
             "missing_in_hub": sorted(found.missing)[:NAMED],
-            "counted_at": now,
         }
+        if listed_at:
+            columns["counted_at"] = listed_at
         DayCount.objects.update_or_create(connection=connection, day=day, defaults=columns)

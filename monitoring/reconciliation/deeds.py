@@ -84,6 +84,8 @@ def _priority(request: Request) -> int:
 def _hold_exports(order: Order, erp: Connection) -> None:
     """Nothing is being written into the ERP for this sale, nor will be while the transaction lasts: the job exists and
     is locked, so that nobody can ask for it or claim it meanwhile."""
+    # The order before its links, as everybody who writes both.
+    Order.objects.select_for_update().get(pk=order.pk)
     ledger.ask([planning.export_step(erp, order)])
     jobs = list(Job.objects.select_for_update().filter(order=order, operation="export").order_by("pk"))
     if any(job.state == Job.State.RUNNING for job in jobs):

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -37,16 +38,20 @@ class Day:
     missing: list[str] = field(default_factory=list)
 
 
-def compare(erp: Connection, first: date, last: date) -> None:
-    """Counts, for each channel whose orders go to this ERP, what is due there and what it has; finds what differs."""
+def compare(erp: Connection, first: date, last: date, listed_at: datetime | None = None) -> None:
+    """Counts, for each channel whose orders go to this ERP, what is due there and what it has; finds what differs.
+    `listed_at`: when the list was there; None where it has been counted before.
+    """
     differences: list[Difference] = []
     for channel in Connection.objects.filter(seller=erp.seller, role=Role.CHANNEL).select_related("channel", "seller"):
         if planning.erp_of(channel) == erp:
-            differences += _compare_channel(erp, channel, first, last)
+            differences += _compare_channel(erp, channel, first, last, listed_at)
     repairs.by_itself(findings.record(erp, KINDS, first, last, differences))
 
 
-def _compare_channel(erp: Connection, channel: Connection, first: date, last: date) -> list[Difference]:
+def _compare_channel(
+    erp: Connection, channel: Connection, first: date, last: date, listed_at: datetime | None
+) -> list[Difference]:
     span = calendar.begins(channel.seller, first), calendar.begins(channel.seller, last + timedelta(days=1))
     placed = Order.objects.filter(channel=channel.channel_id, placed_at__gte=span[0], placed_at__lt=span[1])
     book = matching.read(erp, placed, first, last)
@@ -57,7 +62,9 @@ def _compare_channel(erp: Connection, channel: Connection, first: date, last: da
         for pk in OrderItem.objects.filter(order__in=ids, cancelled__gt=0).values_list("order", flat=True)
     }
     found = [one for order in orders for one in _judge(erp, book, order, _day(order), order.pk in shortened)]
-    _count(channel, book, orders, found, first, last)
+    days = {first + timedelta(days=step): Day() for step in range((last - first).days + 1)}
+    _count(days, book, orders, _known_lost(book, found))
+    _write(channel, days, listed_at)
     return found
 
 
@@ -135,11 +142,7 @@ def _is_due(book: Book, order: Order) -> bool:
 # --- The days' counts ----------------------------------------------------------------------------------------------
 
 
-def _count(
-    channel: Connection, book: Book, orders: Iterable[Order], found: Sequence[Difference], first: date, last: date
-) -> None:
-    days = {first + timedelta(days=step): Day() for step in range((last - first).days + 1)}
-    lost = _known_lost(book, found)
+def _count(days: Mapping[date, Day], book: Book, orders: Iterable[Order], lost: set[str]) -> None:
     for order in orders:
         if order.status == OrderStatus.CANCELLED:
             continue
@@ -152,7 +155,6 @@ def _count(
             day.there += 1
         else:
             day.missing.append(order.external_id)
-    _write(channel, days)
 
 
 def _known_lost(book: Book, found: Sequence[Difference]) -> set[str]:
@@ -162,12 +164,13 @@ def _known_lost(book: Book, found: Sequence[Difference]) -> set[str]:
     return set(shown.values_list("key", flat=True))
 
 
-def _write(channel: Connection, days: Mapping[date, Day]) -> None:
+def _write(channel: Connection, days: Mapping[date, Day], listed_at: datetime | None) -> None:
     for day, count in days.items():
-        columns = {
+        columns: dict[str, Any] = {
             "due_count": count.due,
             "erp_count": count.there,
             "missing_in_erp": sorted(count.missing)[:NAMED],
-            "erp_counted_at": timezone.now(),
         }
+        if listed_at:
+            columns["erp_counted_at"] = listed_at
         DayCount.objects.update_or_create(connection=channel, day=day, defaults=columns)

@@ -12,7 +12,7 @@ from monitoring.pages import words
 from monitoring.reports import deeds, sales
 from monitoring.reports.base import Row, Scope, Text, register
 from monitoring.reports.cases import Case, CaseReport
-from orders.models import Order
+from orders.models import Order, OrderEvent
 from orders.vocabulary import Logistics, OrderStatus
 
 # A step towards the channel usually takes seconds; before this nobody needs to look.
@@ -68,15 +68,25 @@ def _not_returned(operations: Sequence[str]) -> Callable[[Scope], QuerySet[Job]]
 
 def _awaited(missing: Callable[[Order, Link | None], Text]) -> Callable[[Scope, str, Sequence[Order]], list[Row]]:
     def rows(scope: Scope, case: str, found: Sequence[Order]) -> list[Row]:
-        links = sales.links(found)
-        return [_row(order, case, links.get(order.pk)) for order in found]
+        links, refused = sales.links(found), _refused_invoices(found)
+        return [_row(order, case, links.get(order.pk), refused.get(order.pk, "")) for order in found]
 
-    def _row(order: Order, case: str, link: Link | None) -> Row:
-        cause = sales.sentences(missing(order, link), sales.reckoned(order))
+    def _row(order: Order, case: str, link: Link | None, refused: str) -> Row:
+        cause = sales.sentences(refused or missing(order, link), sales.reckoned(order))
         actions = [deeds.fetch(link.connection_id, link.external_id)] if link is not None else []
         return sales.row(order, case, _since(order), cause, deadline=order.ship_by, actions=actions)
 
     return rows
+
+
+def _refused_invoices(found: Sequence[Order]) -> dict[int, str]:
+    """order -> why the hub has not taken the invoice that the ERP has issued, of those that have none."""
+    waiting = [order.pk for order in found if order.invoiced_at is None]
+    events = OrderEvent.objects.filter(order__in=waiting, code="invoice_refused").order_by("pk")
+    return {
+        order: _("The ERP's invoice was not accepted: %(reason)s") % {"reason": words.stored(data["message"])}
+        for order, data in events.values_list("order_id", "data")
+    }
 
 
 def _since(order: Order) -> datetime:

@@ -43,5 +43,9 @@ def to_connection(connection: Connection) -> Action:
     )
 
 
+def system() -> Action:
+    return Action(_("Open the system view"), reverse("system"), opens=True)
+
+
 def connect() -> Action:
     return Action(_("Connect an ERP"), reverse("connect_choose"), opens=True)

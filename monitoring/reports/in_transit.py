@@ -120,7 +120,8 @@ Said = Callable[[Order, dict[str, Limit], dict[int, str]], str]
 
 def _rows(scope: Scope, case: str, found: Sequence[Order]) -> list[Row]:
     limits = scope.once(_limits) if case == "at_risk" else {}
-    troubles = dict(_parcels().filter(order__in=found).values_list("order", "exception")) if case == "trouble" else {}
+    reported = _parcels().filter(order__in=found).values_list("order", "exception")
+    troubles = dict(reported) if case in ("late", "trouble") else {}
     connections = sales.connections(found)
     return [_row(order, case, limits, troubles, connections) for order in found]
 
@@ -139,7 +140,8 @@ def _row(
 
 
 def _of_late(order: Order, limits: dict[str, Limit], troubles: dict[int, str]) -> str:
-    return sales.sentences(_("It has not arrived."), _last_seen(order))
+    reported = _of_trouble(order, limits, troubles) if order.pk in troubles else ""
+    return sales.sentences(_("It has not arrived."), reported, _last_seen(order))
 
 
 def _of_trouble(order: Order, limits: dict[str, Limit], troubles: dict[int, str]) -> str:

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy
 
+from connectors.models import Job
 from connectors.planning import EXPORTABLE
-from monitoring.reports import sales, usual
-from monitoring.reports.base import Row, Scope, register
+from monitoring.reports import deeds, sales, usual
+from monitoring.reports.base import Action, Row, Scope, register
 from monitoring.reports.cases import Case, CaseReport
 from monitoring.reports.untransmitted import CLOSED, exports
 from monitoring.reports.usual import STEPS, Limit, Step
@@ -53,13 +54,32 @@ def _begun_before(limit: Limit, calendar: Calendar, now: datetime) -> datetime:
 def _rows(step: Step) -> Callable[[Scope, str, Sequence[Order]], list[Row]]:
     def rows(scope: Scope, case: str, found: Sequence[Order]) -> list[Row]:
         limits = usual.limits(step, {order.channel_id for order in found}, scope.sellers)
-        return [_row(order, case, limits[order.channel_id]) for order in found]
+        actions = _pushes(found) if case == "export" else _looks(found, erp=case in ("invoice", "dispatch"))
+        return [_row(order, case, limits[order.channel_id], actions.get(order.pk, [])) for order in found]
 
-    def _row(order: Order, case: str, limit: Limit) -> Row:
+    def _row(order: Order, case: str, limit: Limit, actions: list[Action]) -> Row:
         since: datetime = order.stood_since  # type: ignore[attr-defined]
-        return sales.row(order, case, since, sales.sentences(_WAITS[case], limit.because))
+        return sales.row(order, case, since, sales.sentences(_WAITS[case], limit.because), actions=actions)
 
     return rows
+
+
+def _pushes(found: Sequence[Order]) -> dict[int, list[Action]]:
+    jobs = Job.objects.filter(order__in=found, operation="export").exclude(state=Job.State.DONE).order_by("pk")
+    return {job.order_id: deeds.of_job(job) for job in jobs if job.order_id is not None}
+
+
+def _looks(found: Sequence[Order], *, erp: bool) -> dict[int, list[Action]]:
+    """Whether the next step has been done after all: asked of the ERP, or of the channel."""
+    connections = sales.connections(found)
+    asked = {
+        order.pk: (connections[order.channel_id], order.external_id)
+        for order in found
+        if order.channel_id in connections
+    }
+    if erp:
+        asked |= {pk: (link.connection_id, link.external_id) for pk, link in sales.links(found).items()}
+    return {pk: [deeds.fetch(connection, number)] for pk, (connection, number) in asked.items()}
 
 
 _WAITS = {

@@ -15,6 +15,7 @@ from monitoring.pages import words
 from monitoring.reports import deeds, sales
 from monitoring.reports.base import Action, Row, Scope, register
 from monitoring.reports.cases import Case, CaseReport
+from monitoring.transmission import Obstacle, Standing, of_erp
 from orders.models import Order
 
 # The way into the ERP usually takes seconds; before this nobody needs to look.
@@ -121,14 +122,8 @@ def _of_held(order: Order, job: Job | None, erp: Connection | None) -> Said:
 
 
 def _of_blocked(order: Order, job: Job | None, erp: Connection | None) -> Said:
-    if erp is None:
-        return _("No ERP is connected yet"), [deeds.connect()]
-    if erp.state == Connection.State.ACTIVE:
-        said = _("Sending to %(name)s is paused") % {"name": erp.name}
-    else:
-        state = erp.get_state_display()
-        said = _("%(name)s is not running: %(state)s") % {"name": erp.name, "state": state}
-    return said, [deeds.to_connection(erp)]
+    obstacle = of_erp(erp) or Obstacle.WAITING
+    return words.why_not(Standing(obstacle, erp=erp)), [deeds.to_connection(erp) if erp else deeds.connect()]
 
 
 def _of_failing(order: Order, job: Job | None, erp: Connection | None) -> Said:
@@ -139,14 +134,9 @@ def _of_failing(order: Order, job: Job | None, erp: Connection | None) -> Said:
 
 def _of_waiting(order: Order, job: Job | None, erp: Connection | None) -> Said:
     if job is None:
-        return _("Nobody has taken it up yet. The clock of this hub may be standing still."), []
-    rest = job.connection.rest_until
-    if rest and rest > timezone.now():
-        said = _("%(name)s is not answering; next try %(when)s") % {
-            "name": job.connection.name,
-            "when": words.ago(rest),
-        }
-        return said, deeds.of_job(job)
+        return _("Nobody has taken it up yet. The clock of this hub may be standing still."), [deeds.system()]
+    if of_erp(job.connection) is Obstacle.RESTING:
+        return words.why_not(Standing(Obstacle.RESTING, erp=job.connection)), deeds.of_job(job)
     return _("It waits for its turn. Many are before it, or no worker is running."), deeds.of_job(job)
 
 

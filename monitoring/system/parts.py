@@ -70,16 +70,24 @@ def queued() -> int | None:
 
 def _workers(now: datetime) -> Iterator[Part]:
     beats = list(Heartbeat.objects.order_by("-at"))
-    newest = beats[0].at if beats else None
-    alive = newest is not None and now - newest < SILENT_AFTER
-    detail = _("sends and gets its heartbeats") if alive else _("silent: start a worker and one clock (beat)")
-    yield Part("clock", _("Clock and queue"), alive, detail, newest)
+    seen = {beat.name: beat.at for beat in beats}
+    clock, worker = seen.get(Heartbeat.CLOCK), seen.get(Heartbeat.WORKER)
+    ticks, works = _lives(clock, now), _lives(worker, now)
+    detail = _("sends its heartbeats") if ticks else _("silent: start one clock (beat)")
+    yield Part("clock", _("Clock"), ticks, detail, clock)
+    if works:
+        detail = _("the heartbeats arrive")
+    else:
+        detail = _("silent: start a worker") if ticks else _("unknown while the clock is silent")
+    yield Part("workers", _("Workers"), works, detail, worker)
     for beat in beats:
         if beat.name.startswith(WORKER) and now - beat.at < FORGOTTEN_AFTER:
             name = beat.name.removeprefix(WORKER)
-            yield Part(
-                "worker", _("Worker %(name)s") % {"name": name}, alive or now - beat.at < SILENT_AFTER, "", beat.at
-            )
+            yield Part("worker", _("Worker %(name)s") % {"name": name}, works or _lives(beat.at, now), "", beat.at)
+
+
+def _lives(at: datetime | None, now: datetime) -> bool:
+    return at is not None and now - at < SILENT_AFTER
 
 
 # A worker's heartbeat is named after the machine it runs on.

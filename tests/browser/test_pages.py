@@ -40,17 +40,50 @@ def test_find_an_order_by_number_filter_and_open_it(signed_in: Page, world: Worl
     signed_in.goto("/orders/")
     signed_in.get_by_label("Buscar pedidos").fill("2000001")
     signed_in.get_by_role("button", name="Buscar", exact=True).click()
-    assert signed_in.get_by_text("1 pedido", exact=True).is_visible()
+    signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
     assert signed_in.get_by_text("2000002").count() == 0
     signed_in.goto("/orders/?q=")
     signed_in.locator("summary", has_text="Filtros").click()
     signed_in.get_by_role("combobox", name="Situação").select_option("shipped")
     signed_in.get_by_role("button", name="Filtrar").click()
+    signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
     assert signed_in.get_by_text("2000001").count() == 0
     assert fits(signed_in)
     signed_in.get_by_role("link", name="2000002").click()
     assert signed_in.get_by_text("No ERP com o número N2000002").is_visible()
     assert fits(signed_in)
+
+
+def test_filters_change_the_list_and_leave_the_page(signed_in: Page, world: World) -> None:
+    world.order("2000001")
+    world.exported("2000002", status="shipped")
+    signed_in.goto("/orders/")
+    signed_in.evaluate("window.stays = true")
+    search = signed_in.get_by_role("searchbox", name="Buscar pedidos")
+    search.fill("2000001")
+    search.press("Enter")
+    signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
+    assert signed_in.url.endswith("/orders/?q=2000001&sort=new")
+    assert signed_in.get_by_role("status").filter(has_text="1 pedido").count() == 1
+    assert search.evaluate("field => field === document.activeElement")
+    signed_in.keyboard.press("Tab")
+    signed_in.get_by_role("link", name="Buscar: 2000001").click()
+    signed_in.get_by_role("heading", name="2 pedidos", exact=True).wait_for()
+    signed_in.keyboard.press("j")
+    assert signed_in.get_by_role("link", name="2000002").evaluate("link => link === document.activeElement")
+    signed_in.go_back()
+    signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
+    assert signed_in.get_by_text("2000002").count() == 0
+    assert signed_in.evaluate("window.stays")
+    assert fits(signed_in)
+
+
+def test_a_list_without_its_session_asks_to_sign_in(signed_in: Page, world: World) -> None:
+    signed_in.goto("/orders/")
+    signed_in.context.clear_cookies()
+    signed_in.get_by_role("button", name="Buscar", exact=True).click()
+    signed_in.get_by_label("Senha").wait_for()
+    assert "/login/?next=/orders/" in signed_in.url
 
 
 def test_a_failed_job_is_tried_again_from_its_order(signed_in: Page, world: World) -> None:

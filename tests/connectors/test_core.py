@@ -1,6 +1,7 @@
 """What the core promises for any service: kept first, once only, looked up after doubt, nothing silent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from unittest.mock import patch
@@ -13,6 +14,7 @@ from connectors.contract import Change
 from connectors.failures import Category, Failure, LeaseLost
 from connectors.models import Connection, Exchange, InboxEntry, Job, Link
 from connectors.simulation.server import Fault
+from orders import doors
 from orders.models import Order
 from tests.support.toy import Toys, toys
 
@@ -388,6 +390,26 @@ def test_what_a_slice_has_no_time_for_goes_back(toy: Toys) -> None:
     assert left.filter(attempts=0, lease="").count() == 5
     toy.drain(toy.books)
     assert len(toy.erp.orders) == Link.objects.count() == 6
+
+
+def test_a_link_that_a_person_has_cut_meanwhile_stays_cut(toy: Toys) -> None:
+    toy.shop.place("1")
+    toy.poll()
+    toy.drain()
+    link = Link.objects.get()
+    actions.fetch_one(toy.books, link.external_id, "ana")
+    cut = Link.objects.filter(pk=link.pk)
+    locked = doors.together
+
+    def together(ids: Iterable[int]) -> AbstractContextManager[dict[int, Order]]:
+        ids = list(ids)
+        cut.delete()
+        return locked(ids)
+
+    with patch.object(doors, "together", together):
+        toy.drain(toy.books)
+    assert not cut.exists()
+    assert Job.objects.get(operation="read_erp", key=link.external_id).state == Job.State.DONE
 
 
 def test_a_document_that_cannot_be_taken_takes_no_other_of_its_claim_with_it(toy: Toys) -> None:

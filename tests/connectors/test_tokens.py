@@ -80,6 +80,25 @@ def test_a_refused_token_is_renewed_only_if_nobody_did_it_already(connection: Co
     assert len(server.calls) == 1
 
 
+@pytest.mark.parametrize(("kind", "lasts"), [("mercado_livre", 180), ("bling", 30), ("amazon", 365), ("tryton", None)])
+def test_a_renewal_prolongs_the_consent_where_the_service_says_so(
+    connection: Connection, kind: str, lasts: int | None
+) -> None:
+    connection.kind = kind
+    connection.save()
+    tokens.store(connection, made(0, timedelta(seconds=-5)), consented=True)
+    day = timedelta(days=1)
+    given = Credential.objects.get().consent_until
+    assert given == (None if lasts is None else pytest.approx(timezone.now() + lasts * day, abs=timedelta(minutes=1)))
+    earlier = timezone.now() + 5 * day
+    Credential.objects.update(consent_until=earlier)
+    tokens.ConnectionTokens(connection, tokens.secrets_of(connection), TokenServer().refresh).current()
+    renewed = Credential.objects.get().consent_until
+    assert renewed is not None and (
+        renewed > earlier + 20 * day if kind in ("mercado_livre", "bling") else renewed == earlier
+    )
+
+
 def test_a_lost_consent_leaves_the_stored_pair_alone(connection: Connection) -> None:
     def gone(secrets: Any) -> dict[str, Any]:
         raise Failure(Category.AUTH, "invalid_grant")

@@ -16,7 +16,7 @@ from django.db import connection as database
 from connectors import ledger, work
 from connectors.models import Job
 from monitoring import bench
-from monitoring.bench import documents, ingest, measure
+from monitoring.bench import documents, incident, ingest, measure
 from monitoring.bench import ledger as ledger_bench
 from monitoring.bench.measure import Report, statements
 from orders.ingest import ingest as take
@@ -48,6 +48,16 @@ def test_the_yardstick_writes_the_very_same_rows() -> None:
     shop, other = documents.channel("test"), documents.channel("other")
     ingest.Rows(shop, documents.page("page", 3)).update_or_create(other)
     assert _whole(other.pk) == _whole(shop.pk)
+
+
+def test_an_outage_is_one_incident_and_one_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incident, "LOOK_EACH", 120.0)
+    report = Report()
+    incident.outage(report, ledger_bench.idle_connection(), 200)
+    assert [line for line in report.lines if not line.met] == []
+    figures = {line.name: line.figure for line in report.lines}
+    assert figures["incident: an hour's outage"] == "1 incident, 200 held up"
+    assert figures["incident: alerts sent"] == "1 alert (new, mended)"
 
 
 def _whole(channel: int) -> list[tuple[object, ...]]:

@@ -1,12 +1,14 @@
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from django.core import signing
 from django.test import Client
+from django.utils import timezone
 
 from connectors import tokens
 from connectors.failures import Category, Failure
-from connectors.models import Backfill, Connection, Job
+from connectors.models import Backfill, Connection, Credential, Job
 from monitoring.pages import connect
 from tests.monitoring.world import World, browser_of, person
 
@@ -26,6 +28,14 @@ def test_pause_and_resume_whole_and_by_flow(owner: Client, world: World) -> None
     owner.post(f"{path}/resume/")
     world.erp.refresh_from_db()
     assert world.erp.state == Connection.State.ACTIVE
+
+
+def test_what_was_announced_is_listed(owner: Client, world: World, other: World) -> None:
+    mine, _theirs = world.rejected("A-1"), other.rejected("B-2")
+    page = owner.get(f"/connections/{world.shop.pk}/").content.decode()
+    assert f"/failures/documents/{mine.pk}/" in page and "B-2" not in page and "This is not an amount." in page
+    mine.__class__.objects.update(received_at=timezone.now() - timedelta(days=2))
+    assert "A-1" not in owner.get(f"/connections/{world.shop.pk}/").content.decode()
 
 
 def test_an_unknown_flow_pauses_nothing(owner: Client, world: World) -> None:
@@ -183,6 +193,35 @@ def test_consent_there_and_back(owner: Client, world: World, consenting: None) -
     world.shop.refresh_from_db()
     assert world.shop.state == Connection.State.ACTIVE
     assert tokens.secrets_of(world.shop)["access_token"] == "fresh"
+
+
+def test_signing_in_says_how_long_it_lasts(owner: Client, world: World, consenting: None) -> None:
+    shop, path = Connection.objects.filter(pk=world.shop.pk), f"/connections/{world.shop.pk}/"
+    assert "Permission" not in owner.get(path).content.decode()
+    shop.update(kind="amazon")
+    owner.get("/connect/callback/", {"state": state_of(owner, world.shop), "code": "good"})
+    ends = Credential.objects.get().consent_until
+    assert ends is not None and timedelta(days=364) < ends - timezone.now() <= timedelta(days=365)
+    assert "in 364 days" in owner.get(path).content.decode()
+    # Mercado Livre's lasts half a year, anew with each renewal.
+    shop.update(kind="mercado_livre")
+    Credential.objects.update(expires_at=timezone.now() + timedelta(hours=6))
+    assert "renews itself" in owner.get(path).content.decode()
+    Credential.objects.update(expires_at=None, consent_until=timezone.now())
+    assert "ended on" in owner.get(path).content.decode()
+
+
+def test_a_person_says_when_a_permission_ends(owner: Client, world: World) -> None:
+    owner.post("/connect/amazon/", {**AMAZON, "field_refresh_token": "Atzr|1"})
+    made = Connection.objects.get(kind="amazon")
+    path = f"/connections/{made.pk}/change/"
+    assert Credential.objects.get().consent_until is None
+    owner.post(path, {**AMAZON, "consent_until": "2031-05-20"})
+    assert timezone.localdate(Credential.objects.get().consent_until) == date(2031, 5, 20)
+    assert 'value="2031-05-20"' in owner.get(path).content.decode()
+    owner.post(path, {**AMAZON, "consent_until": ""})
+    assert Credential.objects.get().consent_until is None
+    assert "consent_until" not in owner.get(f"/connections/{world.erp.pk}/change/").context["form"].fields
 
 
 def test_a_failed_exchange_changes_nothing(owner: Client, world: World, consenting: None) -> None:

@@ -76,7 +76,7 @@ def test_a_page_costs_the_same_for_one_order_and_for_fifty(
     with django_assert_max_num_queries(16):  # type: ignore[attr-defined]
         answer = owner.get("/orders/")
     assert len(answer.context["rows"]) == page.PER_PAGE
-    assert len(numbers(owner, "page=2")) == 10
+    assert len(numbers(owner, "page=3")) == 10
 
 
 def test_counting_stops(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +109,19 @@ def test_why_it_is_not_in_the_erp(owner: Client, world: World) -> None:
     trying = world.order("8")
     world.export_job(trying, Job.State.READY, due_at=timezone.now() + timedelta(minutes=3))
     assert why(owner, trying).startswith("Next try in ")
+
+
+def test_one_answer_wherever_it_is_asked(owner: Client, world: World) -> None:
+    """What a person must do comes first, on the list, on the page and in who must move."""
+    order = world.order("1")
+    world.export_job(order)
+    new_erp = Connection.objects.create(seller=world.seller, kind="tryton", role="erp", name="New", state="active")
+    Job.objects.create(connection=new_erp, operation="export", key=f"order:{order.pk}", order=order)
+    Connection.objects.filter(pk=world.erp.pk).update(state=Connection.State.SIGN_IN)
+    page = owner.get(f"/orders/{order.pk}/").context
+    assert page["erp"]["text"] == "Needs you: No product has SKU CAF-500."
+    assert (page["move"].party, page["move"].expected) == ("seller", "No product has SKU CAF-500.")
+    assert [row.erp["text"] for row in owner.get("/orders/").context["rows"]] == [page["erp"]["text"]]
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_viewer_sees_nobodys_data(viewer: Client, owner: Client, world: World)
     entry = world.rejected("3")
     world.call(order)
     hidden = ("529.982.247-25", "52998224725", "81999990000", "j@x.example", "Rua das Laranjeiras", "50030230")
-    paths = [reverse("order", args=[order.pk]), reverse("orders_export"), reverse("api_order", args=[order.pk])]
+    paths = [reverse("order", args=[order.pk]), reverse("api_order", args=[order.pk])]
     for path in [*paths, reverse("entry", args=[entry.pk]), reverse("orders")]:
         text = text_of(viewer.get(path))
         assert not any(secret in text for secret in hidden), path
@@ -195,7 +195,7 @@ def test_money_can_be_hidden(owner: Client, world: World) -> None:
     mia = browser_of(person("mia", world, ROLES.OPERATOR))
     Membership.objects.filter(user__username="mia").update(sees_money=False)
     order = world.order("1")
-    paths = [reverse("order", args=[order.pk]), reverse("orders"), reverse("orders_export"), reverse("api_orders")]
+    paths = [reverse("order", args=[order.pk]), reverse("orders"), reverse("api_orders")]
     for path in [*paths, reverse("api_order", args=[order.pk])]:
         assert re.search(r"119[.,]90", text_of(owner.get(path))), path
         assert not re.search(r"119[.,]90|19[.,]90", text_of(mia.get(path))), path
@@ -214,7 +214,7 @@ def both(world: World, other: World) -> Client:
 
 
 def test_lists_show_the_chosen_seller_alone(both: Client, other: World) -> None:
-    paths = [reverse(name) for name in ("orders", "orders_export", "api_orders")]
+    paths = [reverse(name) for name in ("orders", "api_orders")]
     for path in paths:
         assert all(number in text_of(both.get(path)) for number in ("CASA-1", "OUTRA-1"))
     both.post(reverse("seller_choose"), {"seller": other.seller.pk})
@@ -232,7 +232,7 @@ def test_a_strangers_seller_cannot_be_chosen(owner: Client, other: World) -> Non
     session = owner.session
     session["seller"] = other.seller.pk
     session.save()
-    for name in ("orders", "orders_export", "api_orders", "failures", "connections", "people"):
+    for name in ("orders", "api_orders", "failures", "connections", "people"):
         text = text_of(owner.get(reverse(name)))
         assert "OUTRA-1" not in text
         assert "Outra" not in text

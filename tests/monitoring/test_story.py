@@ -99,6 +99,7 @@ SITUATIONS: list[tuple[Callable[[World], Order], str, str]] = [
     (resting, "erp", "answers again"),
     (lambda world: world.order("1"), "hub", "writes the order"),
     (lambda world: with_export(world, "refused"), "seller", "No product has SKU CAF-500."),
+    (lambda world: with_export(world, "closed"), "erp", "issues the invoice"),
     (lambda world: with_export(world, "unknown"), "hub", "the answer got lost"),
     (lambda world: with_export(world, "ready", category="transient", error="Away."), "erp", "Away."),
     (lambda world: world.exported("1"), "erp", "issues the invoice"),

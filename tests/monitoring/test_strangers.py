@@ -23,7 +23,6 @@ OPEN_TO_ALL = {"live", "ready", "beat", "set_language", "theme", "metrics", "inv
 # Those a stranger may open, too: they show the stranger's own.
 OWN_LISTS = {
     "orders",
-    "orders_export",
     "orders_columns",
     "view_save",
     "bulks",

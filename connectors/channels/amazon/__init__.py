@@ -1,5 +1,7 @@
 """Amazon.com.br through the Selling Partner API (Orders 2026-01-01 for reading, v0 for shipment confirmation)."""
 
+from datetime import timedelta
+
 from connectors.contract import Capability, Field, Rate, Role, Service
 from connectors.failures import Category, FailureTable, Fault, Verdict
 
@@ -113,6 +115,8 @@ SERVICE = Service(
     # One search per 179 seconds is all Amazon grants for good.
     poll_seconds=180,
     max_parallel=4,
+    # Each year the seller has to authorise a public application anew; ordinary renewals do not change that.
+    consent=timedelta(days=365),
     redact=frozenset({"buyerEmail", "buyerName", "phone", "taxRegistrationNumber", "invoiceContent", "InvoiceContent"}),
     docs="https://developer-docs.amazon.com/sp-api/docs/orders-api",
 )

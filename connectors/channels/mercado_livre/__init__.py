@@ -1,5 +1,7 @@
 """Mercado Livre, Brazil (site MLB). What the service is, as data; its quirks are in this folder's README."""
 
+from datetime import timedelta
+
 from connectors.contract import Capability, Field, Rate, Role, Service
 from connectors.failures import Category, FailureTable, Fault, Verdict
 
@@ -39,6 +41,13 @@ SERVICE = Service(
     fields=(
         Field("client_id", "App ID", in_vault=True, help="Of the application in Mercado Livre's developer centre."),
         Field("client_secret", "Secret key", secret=True),
+        Field(
+            "pkce",
+            "Application registered with PKCE",
+            required=False,
+            default="no",
+            choices=(("no", "No"), ("yes", "Yes")),
+        ),
     ),
     hosts={"api": "https://api.mercadolibre.com", "consent": "https://auth.mercadolivre.com.br"},
     # Mercado Livre publishes no number, only that all sellers of one application share it: 20 is our own choice.
@@ -129,5 +138,8 @@ SERVICE = Service(
     watch_seconds=6 * 3600,
     settle_seconds=10.0,
     max_parallel=4,
+    # A refresh token lives six months; each is replaced when it is used.
+    consent=timedelta(days=180),
+    consent_renews=True,
     docs="https://developers.mercadolivre.com.br",
 )

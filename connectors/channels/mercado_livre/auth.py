@@ -1,7 +1,10 @@
 """Signing in: OAuth 2.0 with a code and refresh tokens that each work once."""
 
+import hmac
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from urllib.parse import urlencode
 
 from connectors.contract import Account, Credentials
@@ -21,6 +24,8 @@ def consent_url(account: Account, state: str) -> str:
         "redirect_uri": account.redirect_uri,
         "state": state,
     }
+    if _proves(account):
+        query |= {"code_challenge": challenge(_verifier(account, state)), "code_challenge_method": "S256"}
     return f"{account.hosts['consent'].rstrip('/')}/authorization?{urlencode(query)}"
 
 
@@ -30,7 +35,28 @@ def exchange(http: Client, code: str, query: Mapping[str, str]) -> Credentials:
             Category.AUTH, f"Mercado Livre did not give its consent: {query.get('error_description') or error}."
         )
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": http.account.redirect_uri}
+    if _proves(http.account):
+        form["code_verifier"] = _verifier(http.account, query.get("state", ""))
     return _tokens(http, form)
+
+
+def _proves(account: Account) -> bool:
+    """Whether the application was registered with PKCE (RFC 7636), which then is mandatory."""
+    return account.settings.get("pkce") == "yes"
+
+
+def _verifier(account: Account, state: str) -> str:
+    """Nothing to keep between the two steps: it is made anew from the state, with what no browser ever sees."""
+    key = str(account.credentials.get("client_secret", ""))
+    return _plain(hmac.new(key.encode(), state.encode(), sha256).digest())
+
+
+def challenge(verifier: str) -> str:
+    return _plain(sha256(verifier.encode()).digest())
+
+
+def _plain(digest: bytes) -> str:
+    return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def refresh(http: Client) -> Credentials:

@@ -66,7 +66,8 @@ class MercadoLivreWorld(Simulator):
         self.calls: deque[float] = deque()
         self.refresh_token = "TG-0-500000001"
         self.access_tokens = {"APP_USR-0-500000001": time.time() + TOKEN_SECONDS}
-        self.codes: set[str] = set()
+        # Each code that was given, with its challenge; empty without PKCE.
+        self.codes: dict[str, str] = {}
         self.pusher = Pusher(self.kind, self._push)
 
     # What a connection to it stores

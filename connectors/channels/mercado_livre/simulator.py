@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 
 from connectors.channels.mercado_livre import simulated_sale as documents
+from connectors.channels.mercado_livre.auth import challenge
 from connectors.channels.mercado_livre.simulated_world import TOKEN_SECONDS, MercadoLivreWorld, Raw
 from connectors.simulation import paper
 from connectors.simulation.server import Request, Response, route
@@ -60,7 +61,7 @@ class MercadoLivreSimulator(MercadoLivreWorld):
     def authorize(self, request: Request) -> Response:
         """Gives the consent at once."""
         code = f"TG-code-{next(self.numbers)}-{self.seller}"
-        self.codes.add(code)
+        self.codes[code] = request.param("code_challenge")
         target = f"{request.param('redirect_uri')}?code={code}&state={request.param('state')}"
         return Response(302, b"", {"Location": target})
 
@@ -83,10 +84,8 @@ class MercadoLivreSimulator(MercadoLivreWorld):
     def _grant(self, form: dict[str, str]) -> bool:
         if form.get("grant_type") == "refresh_token":
             return form.get("refresh_token") == self.refresh_token
-        code = form.get("code", "")
-        known = code in self.codes
-        self.codes.discard(code)
-        return known
+        asked = self.codes.pop(form.get("code", ""), None)
+        return asked is not None and (not asked or asked == challenge(form.get("code_verifier", "")))
 
     @route("GET", "/users/me")
     def me(self, request: Request) -> Response:

@@ -1,5 +1,7 @@
 """Bling ERP, API v3. What the service is, as data; its quirks are in this folder's README."""
 
+from datetime import timedelta
+
 from connectors.contract import Capability, Field, Rate, Role, Service
 from connectors.failures import Category, FailureTable, Fault, Verdict
 
@@ -65,5 +67,8 @@ SERVICE = Service(
     # Whether an NF-e or a tracking code moves the order's alteration date is not documented.
     watch_seconds=300,
     max_parallel=4,
+    # A refresh token lives 30 days; each is replaced when it is used.
+    consent=timedelta(days=30),
+    consent_renews=True,
     docs="https://developer.bling.com.br",
 )

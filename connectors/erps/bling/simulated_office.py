@@ -67,6 +67,8 @@ class BlingOffice(Simulator):
         self.access: dict[str, float] = {}
         self.refresh = ""
         self.codes: dict[str, bool] = {}
+        # Registered with the application, so no call names it.
+        self.redirect_uri = ""
         self.contacts: dict[int, Row] = {}
         self.contacts_by_document: dict[str, list[int]] = {}
         self.products: dict[str, list[Row]] = {}

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from connectors.erps.bling.simulated_office import (
     CLIENT_ID,
@@ -33,6 +34,12 @@ class BlingSimulator(BlingOffice):
     """The endpoints; its options are the office's."""
 
     # Signing in
+
+    @route("GET", API + "/oauth/authorize")
+    def authorize(self, request: Request) -> Response:
+        """Gives the consent at once, if the application has registered an address to go back to."""
+        query = urlencode({"code": self.consent(), "state": request.param("state")})
+        return Response(302, b"", {"Location": f"{self.redirect_uri}?{query}"})
 
     @route("POST", API + "/oauth/token")
     def token(self, request: Request) -> Response:
@@ -55,7 +62,7 @@ class BlingSimulator(BlingOffice):
         return Response(body=self._grant())
 
     def handle(self, request: Request) -> Response:
-        if request.path == API + "/oauth/token":
+        if request.path.startswith(API + "/oauth/"):
             return super().handle(request)
         with self.lock:
             refused = self._refused(request)

@@ -1,34 +1,32 @@
-// The list of orders by keyboard, and what the chosen rows come to.
+// The list of orders by keyboard, what the chosen rows come to, and filters that fetch the list alone.
 (() => {
   const root = document.querySelector("[data-orders]");
   document.querySelectorAll("[data-echo]").forEach((slider) => {
     slider.addEventListener("input", () => { slider.nextElementSibling.value = slider.value; });
   });
   if (!root) return;
-  const rows = [...root.querySelectorAll("[data-row]")];
-  const help = root.querySelector("[data-help-text]");
-  const all = root.querySelector("[data-all]");
-  const said = root.querySelector("[data-chosen]");
-  let at = -1;
+  const part = (name) => root.querySelector(`[data-${name}]`);
+  const rows = () => [...root.querySelectorAll("[data-row]")];
+  const help = () => part("help-text").showModal();
 
-  const boxes = () => rows.map((row) => row.querySelector("input[name=order]"));
   const count = () => {
-    if (said) said.textContent = all.checked ? "" : boxes().filter((box) => box.checked).length || "";
+    const said = part("chosen");
+    if (said) said.textContent = part("all").checked ? "" : root.querySelectorAll("input[name=order]:checked").length || "";
   };
-  const go = (to) => {
-    if (!rows.length) return;
-    rows[at]?.removeAttribute("aria-current");
-    at = Math.min(Math.max(to, 0), rows.length - 1);
-    rows[at].setAttribute("aria-current", "true");
-    rows[at].querySelector("[data-open]").focus({ preventScroll: true });
-    rows[at].scrollIntoView({ block: "nearest" });
+  const current = () => root.querySelector("[data-row][aria-current]");
+  const go = (step) => {
+    const all = rows(), old = current();
+    if (!all.length) return;
+    const row = all[Math.min(Math.max(all.indexOf(old) + step, 0), all.length - 1)];
+    row.querySelector("[data-open]").focus({ preventScroll: true });
+    row.scrollIntoView({ block: "nearest" });
   };
   const keys = {
-    j: () => go(at + 1),
-    k: () => go(at - 1),
-    x: () => { rows[at]?.querySelector("input[name=order]").click(); },
-    "/": () => { root.querySelector("[data-search]").focus(); },
-    "?": () => { help.showModal(); },
+    j: () => go(1),
+    k: () => go(-1),
+    x: () => { current()?.querySelector("input[name=order]").click(); },
+    "/": () => { part("search").focus(); },
+    "?": help,
   };
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input:not([type=checkbox]), select, textarea, dialog[open]");
@@ -36,7 +34,47 @@
     event.preventDefault();
     keys[event.key]();
   });
-  root.querySelector("[data-help]").addEventListener("click", () => help.showModal());
   document.addEventListener("change", count);
-  rows.forEach((row, number) => row.addEventListener("focusin", () => { at = number; }));
+  root.addEventListener("focusin", (event) => {
+    const row = event.target.closest("[data-row]");
+    if (!row) return;
+    current()?.removeAttribute("aria-current");
+    row.setAttribute("aria-current", "true");
+  });
+
+  // The frame stays; whatever does not go well is left to the browser.
+  let latest = 0;
+  const show = async (address) => {
+    const number = ++latest;
+    root.setAttribute("aria-busy", "true");
+    const answer = await fetch(address, { headers: { "X-Part": "orders" } }).catch(() => null);
+    const list = answer?.ok && !answer.redirected ? await answer.text() : null;
+    if (number !== latest) return;
+    if (list === null) { location.assign(address); return; }
+    const focused = document.activeElement?.id;
+    root.innerHTML = list;
+    root.removeAttribute("aria-busy");
+    ((focused && document.getElementById(focused)) || root).focus({ preventScroll: true });
+    document.querySelector("[data-said]").textContent = part("found").textContent;
+  };
+  const visit = (address) => {
+    history.pushState(null, "", address);
+    window.scrollTo(0, 0);
+    show(address);
+  };
+  root.addEventListener("click", (event) => {
+    if (event.target.closest("[data-help]")) help();
+    const link = event.target.closest("a");
+    const elsewhere = event.ctrlKey || event.metaKey || event.shiftKey || link?.pathname !== location.pathname;
+    if (elsewhere || link.hasAttribute("download")) return;
+    event.preventDefault();
+    visit(link.href);
+  });
+  root.addEventListener("submit", (event) => {
+    if (event.target.method !== "get") return;
+    event.preventDefault();
+    const filled = [...new FormData(event.target)].filter(([, value]) => value);
+    visit(`${location.pathname}?${new URLSearchParams(filled)}`);
+  });
+  window.addEventListener("popstate", () => show(location.href));
 })();

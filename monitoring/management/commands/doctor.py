@@ -118,13 +118,14 @@ def credentials() -> Iterator[Finding]:
 
 
 def clock() -> Iterator[Finding]:
-    last = Heartbeat.objects.order_by("-at").first()
-    if last is None:
-        yield Finding(False, "workers and clock: never seen", "Start a Celery worker and one beat.")
-        return
-    age = timezone.now() - last.at
-    good = age < SILENT_AFTER
-    yield Finding(good, f"workers and clock: last seen {age.seconds} s ago", "Start a Celery worker and one beat.")
+    seen = dict(Heartbeat.objects.values_list("name", "at"))
+    for name, beat, remedy in (
+        ("beat", Heartbeat.CLOCK, "Start one Celery beat."),
+        ("workers", Heartbeat.WORKER, "Start a Celery worker; where one runs, look at the clock and the broker."),
+    ):
+        age = timezone.now() - seen[beat] if beat in seen else None
+        said = "never seen" if age is None else f"last seen {age.total_seconds():.0f} s ago"
+        yield Finding(age is not None and age < SILENT_AFTER, f"{name}: {said}", remedy)
 
 
 def connections() -> Iterator[Finding]:

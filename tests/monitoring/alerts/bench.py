@@ -43,7 +43,8 @@ class Bench:
 
     def there_is(self, *names: str, **facts: Any) -> None:
         """From now on these are the causes, and nothing else."""
-        data = {"connection": "Loja", "count": facts.pop("count", 1), "since": NINE.isoformat()}
+        data = {"connection": "Loja", "count": 1, "since": NINE.isoformat()}
+        data |= {name: facts.pop(name) for name in ("count", "stage") if name in facts}
         self.causes = [Cause(name, "backlog", {**data, "connection": name}, "/x/", **facts) for name in names]
 
     def look(self, **later: float) -> list[Delivery]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.utils import timezone, translation
@@ -9,11 +10,12 @@ from django.utils import timezone, translation
 from connectors.models import Connection, Credential, Job
 from monitoring.alerts import causes, defaults, wording
 from monitoring.alerts.causes import Cause
-from monitoring.models import AlertRule, Destination, Heartbeat, Incident
+from monitoring.alerts.silence import Silence
+from monitoring.models import Alert, AlertRule, Destination, Heartbeat, Incident
 from tests.monitoring.world import World
 
 pytestmark = pytest.mark.django_db
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def of(world: World, kind: str, **params: Any) -> list[Cause]:
@@ -55,7 +57,37 @@ def incident(world: World, **changes: Any) -> Incident:
         "operation": "export", "category": "rejected", "cause": "c", "message": "No product has SKU CAF-500.",
         "blocked": 3, "orders": 2, "value": "239.80",
     }  # fmt: skip
-    return Incident.objects.create(seller=world.seller, connection=world.erp, **{**facts, **changes})
+    return Incident.objects.create(**{"seller": world.seller, "connection": world.erp, **facts, **changes})
+
+
+def test_orders_that_wait_for_an_erp_that_is_known_to_be_away_call_nobody_again(world: World) -> None:
+    world.order("1", approved_at=timezone.now() - HOUR)
+    asked = {"report": "untransmitted", "minutes": 30}
+    away = incident(world, operation="connection", cause="away", first_seen_at=timezone.now() - HOUR)
+    assert [one.muted for one in of(world, "report_age", **asked)] == [False]
+    told = world.alert(cause=f"away:{world.erp.pk}", code="away", state="mended")
+    assert [one.muted for one in of(world, "report_age", **asked)] == [True]
+    assert [one.muted for one in of(world, "report_rows", case="", **asked)] == [True]
+    # An earlier outage's alert told nobody of this one; what is late at the channel is another matter.
+    Alert.objects.filter(pk=told.pk).update(opened_at=timezone.now() - 3 * HOUR)
+    assert [one.muted for one in of(world, "report_age", **asked)] == [False]
+    Alert.objects.filter(pk=told.pk).update(state=Alert.State.OPEN)
+    assert [one.muted for one in of(world, "report_age", **asked)] == [True]
+    world.exported("2", ship_by=timezone.now() - HOUR)
+    assert [one.muted for one in of(world, "report_rows", report="awaiting_invoice", case="late")] == [False]
+    Incident.objects.filter(pk=away.pk).update(state=Incident.State.RESOLVED)
+    assert [one.muted for one in of(world, "report_age", **asked)] == [False]
+
+
+def test_a_channel_that_is_known_to_be_away_is_not_called_silent_as_well(world: World) -> None:
+    with patch("monitoring.alerts.silence.unusual", return_value=Silence(timezone.now() - HOUR, 11)):
+        assert [(one.code, one.muted) for one in of(world, "silence")] == [("silence", False)]
+        incident(
+            world, connection=world.shop, operation="connection", cause="away", first_seen_at=timezone.now() - HOUR
+        )
+        assert [one.muted for one in of(world, "silence")] == [False]
+        world.alert(cause=f"away:{world.shop.pk}", code="away")
+        assert [one.muted for one in of(world, "silence")] == [True]
 
 
 def test_an_incident(world: World) -> None:
@@ -94,23 +126,61 @@ def test_a_sign_in_that_ends(world: World) -> None:
     row.expires_at = now - 20 * MINUTE
     row.save()
     assert "20 min ago and could not be renewed" in said(of(world, "token_expires")[0])
-    row.expires_at, row.consent_until = now + MINUTE, now + timedelta(days=3, hours=1)
-    row.save()
-    assert "the permission ends in 3 days" in said(of(world, "token_expires")[0])
+
+
+def test_a_permission_that_ends(world: World) -> None:
+    now = timezone.now()
+    Connection.objects.filter(pk=world.shop.pk).update(kind="amazon")
+    row = Credential.objects.create(connection=world.shop, expires_at=now + HOUR, consent_until=now + 31 * DAY)
+    assert of(world, "token_expires") == []
+    stages = []
+    for left in (29 * DAY, 6 * DAY, 3 * DAY + HOUR, HOUR, -MINUTE):
+        Credential.objects.filter(pk=row.pk).update(consent_until=now + left)
+        found = of(world, "token_expires")[0]
+        stages.append((found.key, found.data["stage"]))
+        if left == 3 * DAY + HOUR:
+            assert "the permission ends in 3 days" in said(found)
+    assert [stage for _key, stage in stages] == [30, 7, 7, 1, 0] and len({key for key, _stage in stages}) == 1
+    assert "has ended" in said(found)
+    Credential.objects.filter(pk=row.pk).update(consent_until=now + 3 * DAY)
     assert of(world, "token_expires", days=2) == []
-    row.consent_until = now - MINUTE
-    row.save()
-    assert "has ended" in said(of(world, "token_expires")[0])
+    assert of(world, "token_expires", days=7)[0].data["stage"] == 7
+
+
+def test_a_permission_that_renews_itself_ends_only_where_nobody_renews_it(world: World) -> None:
+    now = timezone.now()
+    row = Credential.objects.create(connection=world.erp, expires_at=now + HOUR, consent_until=now + 6 * DAY)
+    assert of(world, "token_expires") == []
+    Connection.objects.filter(pk=world.erp.pk).update(state=Connection.State.PAUSED)
+    Credential.objects.filter(pk=row.pk).update(expires_at=now - HOUR)
+    assert [one.data["stage"] for one in of(world, "token_expires")] == [7]
+    # Bling's lasts a month: that there are less than 30 days left is nothing to call for.
+    Credential.objects.filter(pk=row.pk).update(consent_until=now + 29 * DAY)
+    assert of(world, "token_expires") == []
+
+
+def beats(clock: timedelta, worker: timedelta) -> None:
+    for name, silent in ((Heartbeat.CLOCK, clock), (Heartbeat.WORKER, worker)):
+        Heartbeat.objects.update_or_create(name=name, defaults={"at": timezone.now() - silent})
 
 
 def test_silent_processes(world: World) -> None:
     assert of(world, "process_silent") == []
-    beat = Heartbeat.objects.create(name="worker", at=timezone.now() - 4 * MINUTE)
+    beats(clock=0 * MINUTE, worker=4 * MINUTE)
     assert of(world, "process_silent") == []
-    beat.at -= 2 * MINUTE
-    beat.save()
+    beats(clock=0 * MINUTE, worker=6 * MINUTE)
     found = of(world, "process_silent")
-    assert found[0].urgent and "stands still since" in said(found[0])
+    assert [one.key for one in found] == ["process:worker"] and found[0].urgent
+    assert "no worker has answered since" in said(found[0])
+    # What the clock does not send no worker can run.
+    beats(clock=6 * MINUTE, worker=6 * MINUTE + timedelta(seconds=10))
+    found = of(world, "process_silent")
+    assert [one.key for one in found] == ["process:clock"] and "its clock has been silent since" in said(found[0])
+    with patch("monitoring.system.parts.queued", return_value=None):
+        found = of(world, "process_silent")
+    assert [one.key for one in found] == ["process:broker"] and "the broker does not answer" in said(found[0])
+    beats(clock=6 * MINUTE, worker=12 * MINUTE)
+    assert [one.key for one in of(world, "process_silent")] == ["process:clock", "process:worker"]
 
 
 def test_a_backlog_is_what_could_run_and_does_not(world: World) -> None:
@@ -129,7 +199,7 @@ def test_a_backlog_is_what_could_run_and_does_not(world: World) -> None:
 
 
 def test_every_rule_of_the_default_set_can_be_asked_and_described(world: World) -> None:
-    from monitoring.pages.alerts import describe
+    from monitoring.pages.alert_rules import describe
 
     defaults.ensure(world.seller)
     defaults.ensure(world.seller)

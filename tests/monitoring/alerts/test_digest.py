@@ -64,7 +64,13 @@ def test_the_proof_of_yesterday(world: World) -> None:
     assert said in digest.compose(world.seller, "en", NINE).body
     day.missing_in_hub = []
     day.save()
-    assert "Every sale of yesterday" in digest.compose(world.seller, "en", NINE).body
+    # Nothing is said of an ERP that has not been counted.
+    assert "Every sale of yesterday" not in digest.compose(world.seller, "en", NINE).body
+    day.erp_counted_at = day.counted_at
+    day.save()
+    assert "Every sale of yesterday is in the hub and in the ERP." in digest.compose(world.seller, "en", NINE).body
+    world.erp.delete()
+    assert "Every sale of yesterday is in the hub.\n" in digest.compose(world.seller, "en", NINE).body
 
 
 def test_short_enough_for_a_phone_on_the_worst_day(world: World, bench: Bench) -> None:

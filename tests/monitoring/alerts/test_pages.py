@@ -11,7 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from hub import vault
-from monitoring.alerts import defaults, watch
+from hub.models import Membership
+from monitoring.alerts import defaults, sending, watch
 from monitoring.models import Alert, AlertRule, Delivery, Destination
 from tests.monitoring.alerts.receivers import Receiver, mail_server
 from tests.monitoring.alerts.test_sending import mail_settings
@@ -130,6 +131,15 @@ def test_a_rule_of_every_kind_can_be_added(world: World, owner: Client, kind: st
     watch.look(world.seller, timezone.now())
 
 
+def test_how_many_days_before_a_permission_ends(world: World, owner: Client) -> None:
+    path = "/alerts/rules/add/?kind=token_expires"
+    assert 'value="30, 7, 1"' in text(owner, path)
+    for wrong in ("", "soon", "7,", "0", "7, 400", "7, -1"):
+        assert owner.post(path, answers(days=wrong)).status_code == 200
+    owner.post(path, answers(days="60,14"))
+    assert AlertRule.objects.get().params == {"days": "60,14"} and "60,14 days before it ends" in text(owner)
+
+
 def test_a_rule_cannot_be_given_a_strangers_destination(world: World, other: World, owner: Client) -> None:
     theirs = other.alert().rule.destinations.get()
     asked = answers(orders="0", destinations=[theirs.pk])
@@ -164,6 +174,32 @@ def test_a_webhook_shows_its_secret_once_and_can_be_tested(world: World, owner: 
     there.refresh_from_db()
     assert there.open()["secret"] in renewed and there.open()["secret"] != secret
     assert there.open()["url"].endswith("/in")
+
+
+def test_every_message_can_be_read_and_sent_again(world: World, owner: Client, receiver: Receiver) -> None:
+    given = {"name": "Ours", "url": f"{receiver.url}/in", "language": "en", "active": "on"}
+    owner.post("/alerts/destinations/add/?kind=webhook", given)
+    there = Destination.objects.get()
+    path = f"/alerts/destinations/{there.pk}/messages/"
+    assert "Nothing was sent there" in text(owner, path)
+    owner.post(f"/alerts/destinations/{there.pk}/test/")
+    delivery = Delivery.objects.get()
+    shown = text(owner, path)
+    assert delivery.subject in shown and "&quot;purpose&quot;: &quot;test&quot;" in shown
+    assert there.open()["secret"] not in shown and f"{receiver.url}/in" not in shown
+    owner.post(f"/alerts/messages/{delivery.pk}/again/", {"next": path})
+    assert sending.send_due() == 1
+    numbers = [call.headers["Entreposto-Delivery"] for call in receiver.calls]
+    assert numbers == [str(delivery.pk)] * 2
+
+
+def test_messages_are_for_who_may_change_their_destination(world: World, owner: Client, viewer: Client) -> None:
+    there = world.alert().rule.destinations.get()
+    assert viewer.get(f"/alerts/destinations/{there.pk}/messages/").status_code == 403
+    assert "Loja: 1" in text(owner) and "Loja: 1" in text(owner, f"/alerts/destinations/{there.pk}/messages/")
+    # The sentence was written with its amounts.
+    Membership.objects.filter(user__username="vera").update(sees_money=False)
+    assert "Loja: 1" not in text(viewer)
 
 
 def test_a_secret_that_is_not_typed_again_stays(world: World, owner: Client) -> None:

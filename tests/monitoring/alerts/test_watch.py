@@ -168,6 +168,21 @@ def test_snoozed_wakes_at_its_time_or_by_growth(bench: Bench) -> None:
     assert purposes(bench.look(hours=1)) == ["reminder"]
 
 
+def test_what_comes_in_stages_is_told_at_each(bench: Bench) -> None:
+    bench.set(remind_minutes=60)
+    bench.there_is("a", stage=30)
+    assert purposes(bench.look()) == ["new"]
+    assert bench.look(hours=30) == []
+    Alert.objects.update(snoozed_until=bench.now + timedelta(days=3))
+    bench.there_is("a", stage=7)
+    assert purposes(bench.look(hours=1)) == ["reminder"]
+    assert bench.look(hours=30) == []
+    bench.there_is("a", stage=0)
+    assert purposes(bench.look(hours=1)) == ["reminder"] == purposes(bench.look(hours=2))
+    bench.there_is()
+    assert purposes(bench.look(hours=1)) == ["mended"]
+
+
 def test_what_a_person_knows_already_calls_nobody(bench: Bench) -> None:
     bench.there_is("a", muted=True)
     assert bench.look() == [] == bench.look(hours=9)

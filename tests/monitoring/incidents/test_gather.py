@@ -1,15 +1,20 @@
 """Equal failures become one incident, which opens, grows, sleeps, ends and comes back by what the ledger shows."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.translation import override
 
 from connectors.models import Connection, Job
-from monitoring.incidents import deeds, gather, groups
-from monitoring.models import Heartbeat, Incident
+from monitoring.alerts import causes, wording
+from monitoring.incidents import deeds, gather, groups, plan
+from monitoring.incidents.plan import Choice
+from monitoring.models import AlertRule, Heartbeat, Incident
+from orders.models import Order
 from tests.monitoring.incidents.shop import Toys
 
 MINUTE = timedelta(minutes=1)
@@ -30,6 +35,28 @@ def test_equal_refusals_are_one_and_say_whom_they_hold_up(toys: Toys) -> None:
     assert (incident.blocked, incident.orders, incident.value) == (5, 5, 50)
     assert incident.needs_person
     assert "Bling has no product" in incident.message
+
+
+def test_currencies_are_never_added_up(toys: Toys) -> None:
+    toys.erp.missing = {"LAMP"}
+    toys.place(numbers(4), sku="LAMP")
+    toys.run()
+    Order.objects.filter(external_id__in=["1", "2"]).update(currency="USD", total=Decimal("7.25"))
+    Order.objects.filter(external_id="3").update(currency="ARS")
+    (incident,) = toys.gather()
+    assert incident.orders == 4
+    assert incident.amounts == [(10, "BRL"), (10, "ARS"), (Decimal("14.50"), "USD")]
+    (cause,) = causes.of(AlertRule(seller=toys.seller, kind="incident"), timezone.now())
+    with override("en"):
+        said = wording.sentence(cause.code, cause.data).replace("\u00a0", " ")
+    assert said.endswith("4 orders of R$ 10.00 + ARS 10.00 + USD 14.50 wait")
+    looked = plan.look(incident, Choice())
+    assert looked.worth() == []
+    toys.erp.missing = set()
+    assert plan.look(incident, Choice()).worth() == [(10, "ARS"), (10, "BRL"), (Decimal("14.50"), "USD")]
+    with CaptureQueriesContext(database) as seen:
+        toys.gather(timezone.now() + timedelta(seconds=5))
+    assert not [one for one in seen.captured_queries if one["sql"].startswith('UPDATE "monitoring_incident"')]
 
 
 def test_different_causes_are_different_incidents(toys: Toys) -> None:

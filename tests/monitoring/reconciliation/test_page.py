@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from connectors.models import Job, Link
-from monitoring.models import Finding
+from monitoring.models import DayCount, Finding
+from monitoring.reconciliation import channel_side, days
 from tests.monitoring.world import browser_of, build, person, text_of
 
 if TYPE_CHECKING:
@@ -61,6 +64,57 @@ def test_a_day_that_closes_has_a_tick(shop: Shop, ana: Client) -> None:
     shop.compare()
     text = text_of(ana.get("/comparison/"))
     assert "✓" in text and "Channel, hub and ERP say the same." in text
+
+
+def test_counts_of_different_moments_are_no_difference(shop: Shop, ana: Client) -> None:
+    shop.toys.shop.untold |= {"LOST-7"}
+    shop.sell("LOST-7", quantity="many")
+    shop.compare()
+    text = text_of(ana.get("/comparison/"))
+    assert "1 missing" in text and "being counted" not in text and "counted <time" in text
+    now = timezone.now()
+    DayCount.objects.update(counted_at=now - timedelta(hours=1), erp_counted_at=now, day=shop.day)
+    if days.begins(shop.toys.seller, shop.day + timedelta(days=1)) > now - timedelta(hours=1):
+        text = text_of(ana.get("/comparison/"))
+        assert "being counted" in text and "1 missing" not in text and "channel <time" in text and "ERP <time" in text
+
+
+def test_a_day_that_is_over_needs_not_be_counted_at_one_moment(shop: Shop) -> None:
+    seller, day = shop.toys.seller, date(2026, 3, 2)
+    evening, night, noon = (days.begins(seller, day) + timedelta(hours=hours) for hours in (22, 27, 36))
+
+    def settled(counted_at: datetime | None, erp_counted_at: datetime | None, **counts: int) -> bool:
+        count = DayCount(day=day, counted_at=counted_at, erp_counted_at=erp_counted_at, **counts)
+        return days.is_settled(count, seller, with_erp=True)
+
+    assert settled(night, noon, hub_count=18, due_count=18)
+    assert not settled(evening, night, hub_count=18, due_count=18)
+    assert settled(evening, evening + timedelta(minutes=10), hub_count=18, due_count=18)
+    # The ERP was asked when the hub had sales that the other count knows nothing of.
+    assert not settled(night, noon, hub_count=0, due_count=18)
+    assert not settled(night, None) and not settled(None, night)
+    assert days.is_settled(DayCount(day=day, counted_at=night), seller, with_erp=False)
+
+
+def test_what_was_repaired_is_counted_again_as_of_its_list(shop: Shop) -> None:
+    shop.toys.shop.untold |= {"LOST-7"}
+    shop.sell("LOST-7")
+    shop.compare()
+    before = shop.count().counted_at
+    assert before is not None
+    channel_side.compare(shop.toys.channel, shop.day, shop.day)
+    assert shop.count().counted_at == before
+
+
+def test_without_a_channel_the_page_leads_to_one(db: None) -> None:
+    world = build("nova")
+    client = browser_of(person("nina", world))
+    assert 'href="/connect/"' not in text_of(client.get("/comparison/")).partition('class="e-page"')[2]
+    world.shop.delete()
+    # Where nothing is compared nothing is said to agree.
+    assert "say the same" not in text_of(client.get("/comparison/"))
+    for page in ("/comparison/", "/orders/"):
+        assert 'href="/connect/"' in text_of(client.get(page)).partition('class="e-page"')[2]
 
 
 def test_the_true_one_of_two_is_chosen_on_the_page(shop: Shop, ana: Client) -> None:

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from connectors import actions, intake
 from connectors.contract import Change
 from connectors.models import Connection, InboxEntry, Job
 from connectors.simulation.server import Fault, Response
 from hub.models import Seller
+from monitoring import story
 from monitoring.reports.base import Row
 from orders import doors
 from orders.documents import TrackingEventDocument
@@ -269,6 +270,22 @@ def test_an_invoice_the_channel_does_not_take_is_not_the_sellers_lateness(toys: 
     assert toys.rows("awaiting_invoice", 40 * HOURS) == []
 
 
+def test_an_invoice_the_hub_does_not_take_is_said_to_be_there(toys: Toys) -> None:
+    toys.run("1")
+    toys.in_the_erp("1", invoices=[{"key": KEY[:-1] + str((int(KEY[-1]) + 1) % 10)}])
+    row = toys.one("awaiting_invoice", "waiting")
+    assert "The ERP's invoice was not accepted: The access key's check digit is wrong." in str(row.cause)
+    order = Order.objects.get()
+    with translation.override("en"):
+        move = story.next_move(story.Facts(order, list(order.jobs.all()), [toys.books]))
+    assert move is not None and (move.party, move.expected) == (
+        "seller",
+        "correct the invoice: The access key's check digit is wrong.",
+    )
+    toys.in_the_erp("1", invoices=[{"key": KEY}])
+    assert toys.rows("awaiting_invoice") == []
+
+
 def test_invoiced_and_not_dispatched(toys: Toys) -> None:
     toys.run("1")
     toys.in_the_erp("1", invoices=[{"key": KEY}])
@@ -336,6 +353,7 @@ def test_a_problem_on_the_way(toys: Toys) -> None:
     toys.change("1", parcel={**toys.shop.orders["1"]["parcel"], "problem": "Nobody was at home."})
     row = toys.one("in_transit", "trouble")
     assert "Nobody was at home." in str(row.cause)
+    assert "Nobody was at home." in str(toys.one("in_transit", "late", 11 * 24 * HOURS).cause)
     toys.shop.orders["1"].update(version=9, parcel={**toys.shop.orders["1"]["parcel"], "problem": ""})
     toys.press(row, "Fetch it now")
     assert toys.rows("in_transit") == []
@@ -383,17 +401,21 @@ def test_stalled_before_each_step_by_fixed_limits_while_nothing_is_learnt(toys: 
     assert toys.rows("stalled", HOURS) == []
     row = toys.one("stalled", "export", 3 * HOURS)
     assert hours(row, 3 * HOURS) == 3 and "fixed limit of 2 hours" in str(row.cause)
-    toys.again()
+    toys.press(row, "Try again")
     # Ten working hours from Wednesday at nine end on Thursday at nine.
     assert toys.rows("stalled", 23 * HOURS) == []
-    assert "10 working hours" in str(toys.one("stalled", "invoice", 25 * HOURS).cause)
-    toys.in_the_erp("1", invoices=[{"key": KEY}])
+    row = toys.one("stalled", "invoice", 25 * HOURS)
+    assert "10 working hours" in str(row.cause)
+    toys.erp.orders[next(iter(toys.erp.orders))]["invoices"] = [{"key": KEY}]
+    toys.press(row, "Fetch it now")
     assert toys.rows("stalled", 47 * HOURS) == []
     assert toys.one("stalled", "dispatch", 49 * HOURS)
     toys.in_the_erp("1", dispatches=[{"id": "AA1", "shipped": iso(NOW)}])
     assert toys.rows("stalled", 239 * HOURS) == []
-    assert toys.one("stalled", "delivery", 241 * HOURS)
-    toys.change("1", parcel={"status": "delivered", "shipped": iso(NOW), "delivered": iso(NOW)})
+    row = toys.one("stalled", "delivery", 241 * HOURS)
+    arrived = {"status": "delivered", "shipped": iso(NOW), "delivered": iso(NOW)}
+    toys.shop.orders["1"].update(version=9, parcel=arrived)
+    toys.press(row, "Fetch it now")
     assert toys.rows("stalled", 999 * HOURS) == []
 
 

@@ -296,7 +296,7 @@ def test_consent_and_exchange() -> None:
             "redirect_uri": ["https://hub.example/callback"],
             "state": ["st&te"],
         }
-        line.simulator.codes.add("TG-code")
+        line.simulator.codes["TG-code"] = ""
         made: dict[str, Any] = line.adapter.exchange("TG-code", {})
         assert made["user_id"] == "500000001" and made["client_secret"] and made["expires_at"]
         with pytest.raises(Failure) as caught:
