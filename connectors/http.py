@@ -171,18 +171,21 @@ class Client:
         accept: tuple[int, ...] = (),
         seconds: float | None = None,
         unrecorded: bool = False,
+        largest: int = LARGEST_ANSWER,
     ) -> Answer:
         """One call, repeated where that is safe. Returns a 2xx answer, or one whose status is in `accept`.
 
         `host` names one of the account's hosts. `seconds` is the whole time the call may take; by default the
         connection's setting `call_seconds`, at most `TOTAL_SECONDS`. `effect`: the call changes something and
         is not repeatable.
+        `largest`: bytes of the answer that are read before it is given up.
         `unrecorded`: the answer holds a secret under no name that redaction could know, so none of it is kept.
         Raises `Failure`; after an `effect` call it may be `uncertain`. Raises `LeaseLost`.
         """
         call = _Call(
             method, self._address(host, path), operation, effect, seconds or self._usual_seconds(), accept,
             {"params": params, "json": json, "data": data, "files": files}, dict(headers or {}), unrecorded,
+            largest,
         )  # fmt: skip
         for attempt in range(1, QUICK_TRIES + 1):
             try:
@@ -332,6 +335,7 @@ class _Call:
     payload: Mapping[str, Any]
     headers: Mapping[str, str]
     unrecorded: bool = False
+    largest: int = LARGEST_ANSWER
 
 
 class _Again(Exception):  # noqa: N818
@@ -348,10 +352,10 @@ def _read(response: requests.Response, call: _Call) -> bytes:
     try:
         for part in response.iter_content(65_536):
             size += len(part)
-            if size > LARGEST_ANSWER:
+            if size > call.largest:
                 raise Failure(
                     Category.TRANSIENT,
-                    f"The answer is larger than {LARGEST_ANSWER // 1024 // 1024} MB and was not read.",
+                    f"The answer is larger than {call.largest // 1024 // 1024} MB and was not read.",
                     code="too_large",
                     uncertain=call.effect,
                 )

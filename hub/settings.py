@@ -154,6 +154,8 @@ AXES_LOCKOUT_CALLABLE = "monitoring.pages.people.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+# The link to a new password.
+PASSWORD_RESET_TIMEOUT = 3600
 OTP_TOTP_ISSUER = "Entreposto"
 OTP_ADMIN_HIDE_SENSITIVE_DATA = True
 
@@ -233,6 +235,17 @@ COMPARE_DAYS = int(os.environ.get("COMPARE_DAYS", "7"))
 TASK_SOFT_LIMIT_SECONDS = 120
 TASK_LIMIT_SECONDS = 150
 VISIBILITY_TIMEOUT_SECONDS = 600
+
+# Pictures of products on disk: Redis carries the work and must never be full of them.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "pictures": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": HOME / "pictures",
+        "OPTIONS": {"MAX_ENTRIES": 500},
+    },
+}
+
 _TRANSPORT_OPTIONS: dict[str, Any] = (
     {
         "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,

@@ -184,7 +184,8 @@ def overview(request: HttpRequest) -> Overview:
 def _by_status(sellers: list[int]) -> list[tuple[OrderStatus, int]]:
     def count() -> dict[str, int]:
         orders = Order.objects.filter(seller_id__in=sellers).order_by()
-        on_the_way = dict(orders.filter(status__in=ON_THE_WAY).values_list("status").annotate(count=Count("pk")))
+        # Of rows, not of ids: the index alone has the answer.
+        on_the_way = dict(orders.filter(status__in=ON_THE_WAY).values_list("status").annotate(count=Count("*")))
         ended = orders.values("placed_at")
         return on_the_way | {status.value: ended.filter(status=status)[:TILES_UP_TO].count() for status in ENDED}
 

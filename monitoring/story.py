@@ -20,6 +20,7 @@ from monitoring.pages import words
 from monitoring.transmission import Obstacle, standing
 from orders.lifecycle import returns
 from orders.models import Answer, Invoice, Order, OrderEvent, Shipment
+from orders.tags import LOST
 from orders.vocabulary import Hold, Logistics, OrderStatus, Source
 
 
@@ -228,6 +229,8 @@ def _delivery(facts: Facts) -> Move | None:
     order = facts.order
     if order.status in _ENDED:
         return None
+    if LOST in order.tags:
+        return Move(Party.SELLER, _("the parcel is lost: refund the buyer or send it again"), order.changed_at)
     trouble = next((one.exception for one in facts.shipments if one.exception), "")
     expected = _("delivers; reported problem: %(text)s") % {"text": trouble} if trouble else _("delivers")
     since = order.shipped_at or max((one.shipped_at for one in facts.parcels if one.shipped_at), default=order.changed_at)  # fmt: skip # noqa: E501

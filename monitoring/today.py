@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from monitoring.insights.reading import CURRENCY, change
 from monitoring.models import ProductOfDay
-from monitoring.packing.picking import to_dispatch
+from monitoring.packing.picking import WAITING, to_dispatch
 from orders.calendar import DAY
 from orders.models import Order, SalesChannel
 from orders.money import ZERO
@@ -75,8 +75,10 @@ def today(orders: QuerySet[Order], sellers: Sequence[int], late: Q, at_risk: Q, 
     channels = list(SalesChannel.objects.filter(seller_id__in=sellers).order_by("name"))
     sold = _sold(orders, channels, now)
     return Today(
-        **_open(orders, {"late": late, "at_risk": at_risk, "invoice": Q(status=OrderStatus.APPROVED)}),
-        dispatch=_open(to_dispatch(orders).order_by(), {"all": Q()})["all"],
+        **_open(
+            orders,
+            {"late": late, "at_risk": at_risk, "invoice": Q(status=OrderStatus.APPROVED), "dispatch": WAITING},
+        ),
         departures=_departures(orders, channels, now),
         sold=Sold(_together([one.now for one in sold]), _together([one.before for one in sold])),
         channels=sold,

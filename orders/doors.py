@@ -21,6 +21,7 @@ from orders.documents import DispatchDocument, InvoiceDocument, Milestones, Trac
 from orders.invoices import InvoiceRefused
 from orders.models import Answer, Invoice, Order, OrderEvent, OrderItem, SalesChannel, Shipment, TrackingEvent
 from orders.snapshot import settled
+from orders.tags import LOST
 from orders.vocabulary import Hold, OrderStatus, ShipmentStatus, Source
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "append_all",
     "called",
     "correct_sku",
+    "declare_lost",
     "hold",
     "invoice_document",
     "mark_exported",
@@ -39,8 +41,10 @@ __all__ = [
     "record_invoice",
     "record_tracking",
     "release",
+    "tag",
     "take_back_dispatch",
     "together",
+    "untag",
 ]
 
 LOCKED = Order.objects.select_related("channel", "seller").select_for_update(of=("self",))
@@ -469,6 +473,39 @@ def correct_sku(orders: QuerySet[Order], sku: str, erp_sku: str, actor: str, now
     data = {"sku": sku, "erp_sku": erp_sku}
     append_all([(known[pk], data) for pk in changed], "sku_corrected", Source.PERSON, actor, now)
     return len(changed)
+
+
+@transaction.atomic(savepoint=False)
+def tag(order: Order, name: str, actor: str, code: str = "tagged", now: datetime | None = None) -> bool:
+    """A person's word for the order. False if it had it."""
+    _lock(order)
+    return _retag(order, name, [*(one for one in order.own_tags if one != name), name], code, actor, now)
+
+
+@transaction.atomic(savepoint=False)
+def untag(order: Order, name: str, actor: str, now: datetime | None = None) -> bool:
+    """Takes a word away, the channel's too; that comes back with the channel's next document. False if it had none."""
+    _lock(order)
+    return _retag(order, name, [one for one in order.own_tags if one != name], "untagged", actor, now)
+
+
+def _retag(order: Order, name: str, own: list[str], code: str, actor: str, now: datetime | None) -> bool:
+    given = name in own
+    before = order.tags
+    order.own_tags, order.tags = own, [*(one for one in before if one != name), *([name] if given else [])]
+    if given == (name in before):
+        order.save(update_fields=["own_tags"])
+        return False
+    # An important customer counts in the priority.
+    order.worth = None
+    order.save(update_fields=["own_tags", "tags", "worth", "changed_at"])
+    append(order, code, Source.PERSON, {"tag": name}, actor, now)
+    return True
+
+
+def declare_lost(order: Order, actor: str, now: datetime | None = None) -> bool:
+    """A person says that the parcel will not arrive: nothing is expected of it any more. False if that was known."""
+    return tag(order, LOST, actor, "declared_lost", now)
 
 
 def _save_holds(order: Order) -> None:

@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from orders.documents import Milestones, earliest, storable
 from orders.models import Order, OrderEvent
+from orders.tags import RETURN_FLOW
 from orders.vocabulary import OrderStatus, Source
 
 MILESTONES = ("approved_at", "invoiced_at", "shipped_at", "delivered_at", "cancelled_at", "returned_at")
 # What `advance` may write on an order.
 COLUMNS = (*MILESTONES, "status", "tags")
-RETURN_FLOW = "return flow"
 
 
 class Facts(Protocol):

@@ -81,6 +81,8 @@ class Order(models.Model):
     # "path: value" of words outside the known vocabulary.
     unknown = models.JSONField(default=list, blank=True)
     tags = models.JSONField(default=list, blank=True)
+    # Those of them that people gave: no document of the channel takes them away.
+    own_tags = models.JSONField(default=list, blank=True, editable=False)
     notes = models.TextField(blank=True)
 
     placed_at = models.DateTimeField(_("placed"))

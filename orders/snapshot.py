@@ -7,8 +7,9 @@ from typing import Any, Protocol, TypeVar
 
 from orders import documents, money
 from orders.documents import OrderDocument, earliest
-from orders.lifecycle import MILESTONES, RETURN_FLOW
+from orders.lifecycle import MILESTONES
 from orders.models import Order, OrderItem, Shipment
+from orders.tags import RETURN_FLOW
 from orders.vocabulary import ShipmentStatus
 
 SEARCH_LENGTH = 4000
@@ -112,7 +113,7 @@ def moved(document: OrderDocument, now: datetime) -> datetime | None:
 
 def tags(document: OrderDocument, order: Order) -> list[str]:
     kept = [RETURN_FLOW] if RETURN_FLOW in order.tags else []
-    return list(dict.fromkeys((*document.tags, *kept)))
+    return list(dict.fromkeys((*document.tags, *kept, *order.own_tags)))
 
 
 def line(item: documents.Item) -> dict[str, Any]:

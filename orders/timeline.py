@@ -64,6 +64,7 @@ SENTENCES: dict[str, Sentence] = {
     "retried": _("%(operation)s started again."),
     "paused": _("Paused: %(reason)s"),
     "tagged": _("Tagged: %(tag)s."),
+    "declared_lost": _("The parcel was declared lost."),
     "untagged": _("Tag removed: %(tag)s."),
     "note": "%(text)s",
 }

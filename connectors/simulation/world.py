@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors import actions, registry
-from connectors.contract import Role
+from connectors.contract import Role, Service
 from connectors.models import Connection
 from connectors.simulation.server import Simulator, SimulatorServer
 from hub.models import Seller
@@ -52,7 +52,7 @@ def connect(world: World, seller: Seller, *, pushes_to: str = "", **settings: An
         simulator: Any = server.simulator
         chosen = {
             **simulator.account_settings(),
-            "hosts": dict.fromkeys(service.hosts, server.url),
+            **_at(server, service),
             **settings,
         }
         label = service.label if service.role is Role.ERP else f"{service.label} {seller.name}"
@@ -66,9 +66,16 @@ def reconnect(world: World, seller: Seller, *, pushes_to: str = "") -> None:
     """The same simulated services at new addresses: what an earlier start connected finds them again."""
     for connection in Connection.objects.filter(seller=seller, kind__in=world.servers):
         server = world.servers[connection.kind]
-        connection.settings["hosts"] = dict.fromkeys(registry.service(connection.kind).hosts, server.url)
+        connection.settings |= _at(server, registry.service(connection.kind))
         connection.save(update_fields=["settings"])
         _push(server.simulator, connection, pushes_to)
+
+
+def _at(server: SimulatorServer, service: Service) -> dict[str, Any]:
+    """The settings that name the simulator's address."""
+    path = getattr(server.simulator, "pictures", "")
+    pictures = {"pictures": f"{server.url}{path}"} if path else {}
+    return {"hosts": dict.fromkeys(service.hosts, server.url), **pictures}
 
 
 def _push(simulator: Any, connection: Connection, pushes_to: str) -> None:

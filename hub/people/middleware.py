@@ -12,9 +12,11 @@ from hub.people import factor, sessions, sight
 from hub.people.signals import HAS_FACTOR
 
 Next = Callable[[HttpRequest], HttpResponseBase]
-# What somebody with only a password may still open: signing in and out, and the two steps towards the second factor.
+# What somebody with only a password may still open: signing in and out, a forgotten password, and the
+# two steps towards the second factor.
 OPEN = {
     "login", "logout", "set_language", "live", "ready", "beat", "metrics", "theme", "jsi18n",
+    "password_reset", "password_reset_confirm",
     "second_step", "second_factor", "second_factor_begin", "second_factor_confirm",
 }  # fmt: skip
 PERMISSIONS = "camera=(self), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()"

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
 from random import Random
+from urllib.parse import urljoin
 
 from django.test import Client
 
@@ -22,6 +23,7 @@ CLIENTS, WORKERS = 8, 2
 LOOKS = 12
 LONGEST_MS = 100
 HEAVIEST_KB = 500
+_FONTS = re.compile(rb"""url\(["']?([^"')]+\.woff2)""")
 _FILES = re.compile(rb'<(?:link|script)[^>]*?(?:href|src)="(/[^"]+\.(?:css|js)|/theme[^"]*)"')
 
 
@@ -35,32 +37,43 @@ def web(database: str, report: Report) -> Iterator[servers.Web]:
             report.saw(f"gunicorn {number}", pid)
 
 
-def speed(report: Report, started: servers.Web, client: Client, paths: Mapping[str, str], orders: int) -> None:
+def speed(report: Report, port: int, client: Client, paths: Mapping[str, str], orders: int) -> None:
     """p95 of each of these filters while all clients use all of them, each in an order of its own.
 
     As the page itself asks: for the list without the frame.
     """
     cookie = _cookie(client)
-    _look(started.port, cookie, list(paths.items()))
     looks = list(paths.items()) * LOOKS
     shuffled = [Random(number).sample(looks, len(looks)) for number in range(CLIENTS)]  # noqa: S311 - no secret
     with ThreadPoolExecutor(CLIENTS) as pool:
-        taken = list(chain.from_iterable(pool.map(lambda own: _look(started.port, cookie, own), shuffled)))
+        # First so that each of the workers has read its templates.
+        list(pool.map(lambda own: _look(port, cookie, own[: len(paths)]), shuffled))
+        taken = list(chain.from_iterable(pool.map(lambda own: _look(port, cookie, own), shuffled)))
     for name in paths:
         p95 = percentile([ms for page, ms in taken if page == name], 0.95)
         figure = f"{p95:.0f} ms at {orders:,} orders"
         report.add(f"{name}: {CLIENTS} clients", figure, f"{LONGEST_MS} ms", p95 / LONGEST_MS, at_most=1)
 
 
-def weight(report: Report, started: servers.Web, client: Client, paths: Mapping[str, str]) -> None:
-    """Of the first visit, as a browser would be sent it: the page itself, its style sheets and its scripts."""
+def weight(report: Report, port: int, client: Client, paths: Mapping[str, str]) -> None:
+    """Of the first visit, as a browser is sent it: the page itself, its style sheets and scripts, their fonts."""
     cookie = _cookie(client)
     for name, path in paths.items():
-        page, sent = _get(started.port, path, cookie)
-        files = sum(_get(started.port, file.decode(), cookie)[1] for file in dict.fromkeys(_FILES.findall(page)))
-        whole = (sent + files) / 1000
-        figure = f"{whole:.0f} kB, {sent / 1000:.0f} kB of them HTML"
+        page, sent = _get(port, path, cookie)
+        files, fonts = _files(port, page, cookie)
+        whole = (sent + files + fonts) / 1000
+        figure = f"{whole:.0f} kB ({sent / 1000:.0f} HTML, {fonts / 1000:.0f} fonts)"
         report.add(f"{name}: weight", figure, f"{HEAVIEST_KB} kB", whole / HEAVIEST_KB, at_most=1)
+
+
+def _files(port: int, page: bytes, cookie: str) -> tuple[int, int]:
+    """Bytes of the style sheets and scripts that the page names, and of the fonts that those name."""
+    files, fonts = 0, set()
+    for file in dict.fromkeys(found.decode() for found in _FILES.findall(page)):
+        content, sent = _get(port, file, cookie)
+        files += sent
+        fonts |= {urljoin(file, font.decode()) for font in _FONTS.findall(content)}
+    return files, sum(_get(port, font, cookie)[1] for font in fonts)
 
 
 def _cookie(client: Client) -> str:

@@ -102,7 +102,8 @@ FOUND = {
     "found_at": "placed_at", "seen_at": "placed_at",
 }  # fmt: skip
 SIDE = {"number": "1", "status": "approved", "raw_status": "paid", "total": "100.00"}
-SAID = {"channel": SIDE, "hub": SIDE, "erp": [{**SIDE, "id": "e1", "buyer": "Fulana"}, {**SIDE, "id": "e2", "buyer": ""}]}
+ERP_SIDE = {**SIDE, "id": "e1", "buyer": "Fulana"}
+SAID = {"channel": SIDE, "hub": SIDE, "erp": [ERP_SIDE, {**ERP_SIDE, "id": "e2"}]}
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def run(few: int = FEW, many: int = MANY, crowded: int = CROWDED) -> Report:
             paths = _build(middle, crowded)
             with crowd.web(address, report) as web:
                 client = browser()
-                crowd.speed(report, web, client, _lists(paths), crowded)
-                crowd.weight(report, web, client, {name: paths[name] for name in WEIGHED})
+                crowd.speed(report, web.port, client, _lists(paths), crowded)
+                crowd.weight(report, web.port, client, {name: paths[name] for name in WEIGHED})
         finally:
             _use(large)
     with servers.database(settings.DATABASE_URL, small):

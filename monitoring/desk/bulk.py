@@ -23,9 +23,9 @@ from hub.tenancy import Permission, allows, memberships_of
 from monitoring.desk import files, filters, table
 from monitoring.models import BulkTask
 from monitoring.packing import dispatch
-from orders import doors, priority
+from orders import doors
 from orders.models import Order
-from orders.vocabulary import OrderStatus, Source
+from orders.vocabulary import OrderStatus
 
 SLICE = 100
 # An export only reads.
@@ -177,30 +177,12 @@ def prune() -> int:
 # --- Deeds: each for one order, by this person; true where something changed ------------------------------------------
 
 
-@transaction.atomic
 def _tag(order: Order, actor: str, params: Mapping[str, Any]) -> bool:
-    return _retag(order, [*_others(order, params["tag"]), params["tag"]], "tagged", actor, params["tag"])
+    return doors.tag(order, params["tag"], actor)
 
 
-@transaction.atomic
 def _untag(order: Order, actor: str, params: Mapping[str, Any]) -> bool:
-    return _retag(order, _others(order, params["tag"]), "untagged", actor, params["tag"])
-
-
-def _others(order: Order, tag: str) -> list[str]:
-    order.tags = Order.objects.select_for_update().values_list("tags", flat=True).get(pk=order.pk)
-    return [one for one in order.tags if one != tag]
-
-
-def _retag(order: Order, tags: list[str], code: str, actor: str, tag: str) -> bool:
-    if set(tags) == set(order.tags):
-        return False
-    order.tags = tags
-    order.save(update_fields=["tags", "changed_at"])
-    # An important customer counts in the priority.
-    priority.weigh_anew(Order.objects.filter(pk=order.pk))
-    doors.append(order, code, Source.PERSON, {"tag": tag}, actor)
-    return True
+    return doors.untag(order, params["tag"], actor)
 
 
 def _hold(order: Order, actor: str, params: Mapping[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from monitoring.desk import columns
 from monitoring.desk.reasons import Place
 from monitoring.templatetags.hub import ago, chip, exact, money, quantity, tone
+from orders import tags
 from orders.models import Order
 from orders.priority import Reason
 from orders.vocabulary import Logistics, OrderStatus, PaymentStatus
@@ -115,7 +116,7 @@ def _small(label: str, text: str, look: str = "") -> str:
 
 
 def _tags(row: Row, label: str) -> str:
-    return f'<td data-name="{label}"><span>{" ".join(chip(tag) for tag in row.order.tags)}</span></td>'
+    return f'<td data-name="{label}"><span>{" ".join(chip(tags.label(tag)) for tag in row.order.tags)}</span></td>'
 
 
 def _total(row: Row, label: str) -> str:

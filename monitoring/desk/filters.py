@@ -8,7 +8,7 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
-from django.db.models import BooleanField, Exists, F, Func, JSONField, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.lookups import GreaterThanOrEqual, LessThan
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -22,6 +22,7 @@ from monitoring import figures
 from monitoring.pages import words
 from orders import priority
 from orders.models import Order, OrderItem, SalesChannel, Shipment
+from orders.tags import Tagged
 from orders.vocabulary import Logistics, OrderStatus
 
 Choices = Sequence[tuple[str, Any]]
@@ -72,24 +73,6 @@ class Filter:
             return str(dict(self.choices(scope)).get(value, value))
         day = parse_day(value) if self.kind == "date" else None
         return date_format(day, "SHORT_DATE_FORMAT") if day else value
-
-
-class Tagged(Func):
-    """Whether the order has this tag, on either database. PostgreSQL answers it by the index of those with any."""
-
-    output_field = BooleanField()
-    conditional = True
-    template = "(%(expressions)s)"
-    arg_joiner = " @> "
-
-    def __init__(self, tag: str) -> None:
-        super().__init__(F("tags"), Value([tag], output_field=JSONField()))
-        self.tag = tag
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        tags, with_tags = compiler.compile(self.get_source_expressions()[0])
-        # The tag itself is a parameter; `tags` is our own column.
-        return f"EXISTS (SELECT 1 FROM json_each({tags}) WHERE value = %s)", [*with_tags, self.tag]  # noqa: S608
 
 
 # --- What each finds -------------------------------------------------------------------------------------------------

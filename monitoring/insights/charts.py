@@ -2,12 +2,14 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from html import escape
 from typing import Any
 
 from django.utils import formats
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from monitoring.insights.forecast import Forecast
@@ -111,6 +113,16 @@ def tiles(found: Insights) -> list[Square]:
 
 
 CELL, LEFT = 14, 30
+
+
+def drawn(squares: Iterable[Square]) -> SafeString:
+    """As parts of a drawing. Not by the template: there are as many as a week has hours."""
+    parts = (
+        f'<rect class="e-l{one.level}" x="{one.x}" y="{one.y}" width="12" height="12" rx="2">'
+        f"<title>{escape(one.title)}</title></rect>"
+        for one in squares
+    )
+    return mark_safe("".join(parts))  # noqa: S308 - escaped above
 
 
 def week(found: Insights) -> list[Square]:

@@ -10,10 +10,13 @@ from django.utils.translation import gettext as _
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
-from monitoring.packing.paper import BOLD, LABEL, Pen, in_fours, readable, square
+from monitoring.packing.paper import BOLD, LABEL, PdfPen, Pen, in_fours, readable
+from monitoring.packing.zebra import ZebraPen
 from orders.models import Invoice, Order
 
 MARGIN = 5 * mm
+ROOM = LABEL[0] - 2 * MARGIN
+CORNER = (MARGIN, LABEL[1] - MARGIN)
 QR_SIDE = 24 * mm
 # Code 128 holds ASCII alone; a longer number is too fine to be read and has its QR code.
 LONGEST_BARS = 40
@@ -25,10 +28,17 @@ def own_labels(orders: Sequence[Order]) -> bytes:
     canvas = Canvas(out, pagesize=LABEL)
     canvas.setTitle(readable(_("Labels")))
     for order in orders:
-        _draw(canvas, order)
+        _draw(PdfPen(canvas, *CORNER, ROOM), order)
         canvas.showPage()
     canvas.save()
     return out.getvalue()
+
+
+def own_zpl(order: Order) -> bytes:
+    """What the PDF shows, for a label printer."""
+    pen = ZebraPen(*CORNER, ROOM)
+    _draw(pen, order)
+    return pen.label()
 
 
 def page_of(order: Order) -> str:
@@ -36,13 +46,14 @@ def page_of(order: Order) -> str:
     return f"{settings.PUBLIC_URL}{reverse('order', args=[order.pk])}"
 
 
-def _draw(canvas: Canvas, order: Order) -> None:
-    width, height = LABEL
-    room = width - 2 * MARGIN
-    pen = Pen(canvas, MARGIN, height - MARGIN, room)
-    _head(pen, order, room - QR_SIDE - 3 * mm)
-    square(canvas, page_of(order), width - MARGIN - QR_SIDE, height - MARGIN - QR_SIDE, QR_SIDE)
-    pen.y = min(pen.y, height - MARGIN - QR_SIDE)
+def _draw(pen: Pen, order: Order) -> None:
+    right, top = pen.left + ROOM, pen.y
+    _head(pen, order, ROOM - QR_SIDE - 3 * mm)
+    barred = _number_bars(pen, order, ROOM - QR_SIDE - 3 * mm)
+    pen.square(page_of(order), right - QR_SIDE, top - QR_SIDE, QR_SIDE)
+    pen.y = min(pen.y, top - QR_SIDE)
+    if not barred:
+        _number_bars(pen, order, ROOM)
     pen.rule()
     pen.skip(1 * mm)
     pen.write(_("Recipient").upper(), 6.5, font=BOLD)
@@ -61,12 +72,14 @@ def _head(pen: Pen, order: Order, room: float) -> None:
     pen.write(_("Order"), 7, room=room)
     pen.write(order.external_id, 13, most=2, font=BOLD, room=room)
     pen.write(carrier_of(order), 8, room=room)
+
+
+def _number_bars(pen: Pen, order: Order, room: float) -> bool:
     number = order.external_id
-    if number.isascii() and number.isprintable() and len(number) <= LONGEST_BARS:
-        pen.skip(1.5 * mm)
-        narrow = Pen(pen.canvas, pen.left, pen.y, room)
-        narrow.bars(number, 9 * mm)
-        pen.y = narrow.y
+    if not (number.isascii() and number.isprintable() and len(number) <= LONGEST_BARS):
+        return False
+    pen.skip(1.5 * mm)
+    return pen.bars(number, 9 * mm, room)
 
 
 def carrier_of(order: Order) -> str:

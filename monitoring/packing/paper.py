@@ -1,5 +1,6 @@
-"""What all our PDFs share: a font with Portuguese letters, text that always fits its box, bar codes."""
+"""What all our papers share: a font with Portuguese letters, text that always fits its box, bar codes."""
 
+from abc import ABC, abstractmethod
 from functools import cache
 from pathlib import Path
 
@@ -89,47 +90,80 @@ def fitted(text: str, font: str, size: float, room: float, most: int, smallest: 
     return [*lines[: most - 1], f"{last}…"], size
 
 
-class Pen:
-    """Writes downwards on a canvas from its top; positions in points."""
+class Pen(ABC):
+    """Writes downwards from its top. Positions in points, from the lower left corner as in a PDF."""
 
-    def __init__(self, canvas: Canvas, left: float, top: float, room: float) -> None:
+    # What a bar's width must be a multiple of.
+    bar_step = 0.0
+
+    def __init__(self, left: float, top: float, room: float) -> None:
         _fonts()
-        self.canvas, self.left, self.y, self.room = canvas, left, top, room
+        self.left, self.y, self.room = left, top, room
 
     def write(self, text: str, size: float, most: int = 1, font: str = PLAIN, room: float | None = None) -> None:
         """Nothing for an empty text."""
         lines, size = fitted(text, font, size, room or self.room, most)
-        self.canvas.setFont(font, size)
         for line in lines:
             self.y -= size * _LINE
-            self.canvas.drawString(self.left, self.y, line)
+            self._text(line, font, size)
 
     def skip(self, points: float) -> None:
         self.y -= points
 
     def rule(self) -> None:
         self.y -= 2.5 * mm
-        self.canvas.setLineWidth(0.6)
-        self.canvas.line(self.left, self.y, self.left + self.room, self.y)
+        self._rule()
 
-    def bars(self, value: str, height: float) -> bool:
+    def bars(self, value: str, height: float, room: float | None = None) -> bool:
         """A Code 128 as wide as there is room; False, and nothing drawn, where it would be too fine to be read."""
         code = Code128(value, barWidth=1, barHeight=height, quiet=False)
-        bar = min(self.room / code.width, 0.5 * mm)
+        bar = min((room or self.room) / code.width, 0.5 * mm)
+        if self.bar_step:
+            bar -= bar % self.bar_step
         if bar < _THINNEST_BAR:
             return False
         self.y -= height
-        Code128(value, barWidth=bar, barHeight=height, quiet=False).drawOn(self.canvas, self.left, self.y)
+        self._bars(value, bar, height)
         return True
 
+    @abstractmethod
+    def square(self, value: str, left: float, bottom: float, side: float) -> None:
+        """A QR code."""
 
-def square(canvas: Canvas, value: str, left: float, bottom: float, side: float) -> None:
-    """A QR code."""
-    widget = QrCodeWidget(value, barLevel="M", barBorder=0)
-    x1, y1, x2, y2 = widget.getBounds()
-    drawing = Drawing(side, side, transform=[side / (x2 - x1), 0, 0, side / (y2 - y1), 0, 0])
-    drawing.add(widget)
-    renderPDF.draw(drawing, canvas, left, bottom)
+    @abstractmethod
+    def _text(self, line: str, font: str, size: float) -> None: ...
+
+    @abstractmethod
+    def _rule(self) -> None: ...
+
+    @abstractmethod
+    def _bars(self, value: str, bar: float, height: float) -> None: ...
+
+
+class PdfPen(Pen):
+    """On a canvas."""
+
+    def __init__(self, canvas: Canvas, left: float, top: float, room: float) -> None:
+        super().__init__(left, top, room)
+        self.canvas = canvas
+
+    def square(self, value: str, left: float, bottom: float, side: float) -> None:
+        widget = QrCodeWidget(value, barLevel="M", barBorder=0)
+        x1, y1, x2, y2 = widget.getBounds()
+        drawing = Drawing(side, side, transform=[side / (x2 - x1), 0, 0, side / (y2 - y1), 0, 0])
+        drawing.add(widget)
+        renderPDF.draw(drawing, self.canvas, left, bottom)
+
+    def _text(self, line: str, font: str, size: float) -> None:
+        self.canvas.setFont(font, size)
+        self.canvas.drawString(self.left, self.y, line)
+
+    def _rule(self) -> None:
+        self.canvas.setLineWidth(0.6)
+        self.canvas.line(self.left, self.y, self.left + self.room, self.y)
+
+    def _bars(self, value: str, bar: float, height: float) -> None:
+        Code128(value, barWidth=bar, barHeight=height, quiet=False).drawOn(self.canvas, self.left, self.y)
 
 
 def in_fours(key: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from orders.models import Invoice, Order, OrderItem, Shipment
 from orders.vocabulary import Logistics, OrderStatus
@@ -22,6 +22,8 @@ class Pick:
     title: str
     quantity: Decimal = Decimal(0)
     orders: dict[Order, Decimal] = field(default_factory=dict)
+    # One of its lines that has a picture.
+    pictured: OrderItem | None = None
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Box:
         return sum((line.left for line in self.lines), Decimal(0))
 
 
+# Paid, not held, not gone, and packed by the seller.
+WAITING = Q(status__in=TO_DISPATCH, held=False) & ~Q(logistics__in=(Logistics.FULFILLED, Logistics.NONE))
+
+
 def to_dispatch(orders: QuerySet[Order]) -> QuerySet[Order]:
-    """Paid, not held, not gone, and packed by the seller; nearest cut-off first."""
-    open_ones = orders.filter(status__in=TO_DISPATCH, held=False)
-    ours = open_ones.exclude(logistics__in=(Logistics.FULFILLED, Logistics.NONE))
-    return ours.order_by(F("ship_by").asc(nulls_last=True), "placed_at", "pk")
+    """Nearest cut-off first."""
+    return orders.filter(WAITING).order_by(F("ship_by").asc(nulls_last=True), "placed_at", "pk")
 
 
 def with_parts(orders: QuerySet[Order]) -> QuerySet[Order]:
@@ -66,5 +70,6 @@ def picks(packed: Iterable[Box]) -> list[Pick]:
             sku = line.erp_sku or line.sku
             pick = found.setdefault((box.order.seller_id, sku or line.title), Pick(sku, line.title))
             pick.quantity += line.left
+            pick.pictured = pick.pictured or (line if line.image_url else None)
             pick.orders[box.order] = pick.orders.get(box.order, Decimal(0)) + line.left
     return sorted(found.values(), key=lambda pick: (pick.sku or pick.title).lower())

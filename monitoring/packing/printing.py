@@ -1,6 +1,6 @@
 """One file to print for many orders: the channel's own label where there is one, ours elsewhere, each once."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from pypdf import PdfReader, PdfWriter
 from connectors.models import Job
 from monitoring.models import ChannelLabel
 from monitoring.packing import fetching
-from monitoring.packing.labels import own_labels
+from monitoring.packing.labels import own_labels, own_zpl
 from orders import doors
 from orders.models import Order, OrderEvent, Shipment
 from orders.vocabulary import Source
@@ -106,13 +106,18 @@ def chosen(found: Iterable[Line], kind: str, ours: Collection[int]) -> list[Line
     replaced = [
         Line(line.order, State.OURS, printed_at=line.printed_at) if line.order.pk in ours else line for line in found
     ]
-    if kind == fetching.ZPL:
-        return [line for line in replaced if line.state is State.READY and line.kinds == {fetching.ZPL}]
+    ours_too = kind in _kinds_of_ours(replaced)
     return [
         line
         for line in replaced
-        if line.state is State.OURS or (line.state is State.READY and line.kinds == {fetching.PDF})
+        if (ours_too if line.state is State.OURS else line.state is State.READY and line.kinds == {kind})
     ]
+
+
+def _kinds_of_ours(found: Iterable[Line]) -> set[str]:
+    """What the channels' labels beside them are, so that ours are in one file only; either where they are alone."""
+    channels = {kind for line in found if line.state is State.READY for kind in line.kinds}
+    return {fetching.PDF} if fetching.PDF in channels else channels or {fetching.PDF, fetching.ZPL}
 
 
 def as_pdf(printed: Sequence[Line]) -> bytes:
@@ -133,7 +138,14 @@ def as_pdf(printed: Sequence[Line]) -> bytes:
 
 def as_zpl(printed: Sequence[Line]) -> bytes:
     """All labels in this order. Raises `hub.vault.VaultLocked`."""
-    return b"\n".join(body for line in printed for label in line.labels for body in fetching.content(label)) + b"\n"
+    return b"\n".join(body for line in printed for body in _zpl_of(line)) + b"\n"
+
+
+def _zpl_of(line: Line) -> Iterator[bytes]:
+    if line.state is State.OURS:
+        yield own_zpl(line.order)
+    for label in line.labels:
+        yield from fetching.content(label)
 
 
 @transaction.atomic

@@ -13,7 +13,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from monitoring.packing.labels import carrier_of, invoice_of, page_of, town_of
-from monitoring.packing.paper import BOLD, PLAIN, SIZES, Pen, readable, square
+from monitoring.packing.paper import BOLD, PLAIN, SIZES, PdfPen, Pen, readable
 from monitoring.packing.picking import Box, Pick
 from orders.models import Order
 
@@ -39,7 +39,7 @@ class Sheet:
 
     def _page(self) -> Pen:
         self.number += 1
-        pen = Pen(self.canvas, self.margin, self.size[1] - self.margin, self.room)
+        pen = PdfPen(self.canvas, self.margin, self.size[1] - self.margin, self.room)
         pen.write(self.title if self.number == 1 else f"{self.title} · {self.number}", 12, 2, BOLD)
         pen.rule()
         return pen
@@ -53,10 +53,10 @@ class Sheet:
         top = self.pen.y - 2 * mm
         self.canvas.setLineWidth(0.8)
         self.canvas.rect(self.margin, top - TICK, TICK, TICK)
-        count = Pen(self.canvas, self.margin + TICK + 2 * mm, top + 0.5 * mm, 15 * mm)
+        count = PdfPen(self.canvas, self.margin + TICK + 2 * mm, top + 0.5 * mm, 15 * mm)
         count.write(f"{amount(quantity)} ×", 12, 1, BOLD)
         indent = TICK + 19 * mm
-        text = Pen(self.canvas, self.margin + indent, top + 0.5 * mm, self.room - indent)
+        text = PdfPen(self.canvas, self.margin + indent, top + 0.5 * mm, self.room - indent)
         for line, size, font, most in lines:
             text.write(line, size, most, font)
         self.pen.y = min(text.y, count.y) - 0.5 * mm
@@ -84,7 +84,7 @@ def _slip(canvas: Canvas, box: Box, size: str) -> None:
     sheet = Sheet(canvas, SIZES[size], margin, _("Packing slip · %(number)s") % {"number": order.external_id})
     pen, side = sheet.pen, 18 * mm
     top, pen.room = pen.y, sheet.room - side - 3 * mm
-    square(canvas, page_of(order), margin + sheet.room - side, top - side - 2 * mm, side)
+    pen.square(page_of(order), margin + sheet.room - side, top - side - 2 * mm, side)
     pen.skip(1 * mm)
     for text, font in _about(order):
         pen.write(text, 8.5, font=font)

@@ -25,6 +25,8 @@ ACTIONS: dict[str, Any] = {
     "signed_out": gettext_lazy("signed out"),
     "sign_in_failed": gettext_lazy("tried to sign in with a wrong password"),
     "locked_out": gettext_lazy("was locked out after too many wrong passwords"),
+    "password_forgotten": gettext_lazy("asked for a link to a new password"),
+    "password_reset": gettext_lazy("set a new password by a link"),
     "session_ended": gettext_lazy("ended a session"),
     "sessions_ended": gettext_lazy("ended all other sessions"),
     "second_factor_added": gettext_lazy("set up the second factor"),
@@ -51,6 +53,7 @@ ACTIONS: dict[str, Any] = {
     "period_read": gettext_lazy("had a period read again"),
     "steps_retried": gettext_lazy("tried many steps again"),
     "steps_closed": gettext_lazy("closed many steps by hand"),
+    "sku_corrected": gettext_lazy("said what the ERP calls a SKU"),
     "rule_added": gettext_lazy("added a rule"),
     "rule_changed": gettext_lazy("changed a rule"),
     "rule_switched": gettext_lazy("switched a rule on or off"),
@@ -79,6 +82,7 @@ FACTS: dict[str, Any] = {
     "since": gettext_lazy("from"),
     "until": gettext_lazy("to"),
     "name": gettext_lazy("name"),
+    "erp_sku": gettext_lazy("SKU in the ERP"),
     "secrets": gettext_lazy("secrets"),
 }
 COLUMNS = (

@@ -126,7 +126,10 @@ def retry_selected(request: HttpRequest) -> HttpResponse:
     jobs = _writable(figures.failed_jobs(request), request)
     jobs = jobs.filter(pk__in=[_number(pk) for pk in request.POST.getlist("job")])
     chosen = Counter(jobs.values_list("connection__seller_id", flat=True))
-    count = actions.retry_all(jobs, actor(request)) + _replay_ticked(request)
+    count = actions.retry_all(jobs, actor(request))
+    replayed = _replay_ticked(request)
+    chosen += replayed
+    count += replayed.total()
     if count:
         for seller in sellers_allowing(request):
             if chosen[seller.pk] > 1:
@@ -138,12 +141,14 @@ def retry_selected(request: HttpRequest) -> HttpResponse:
     return back(request, reverse("failures"))
 
 
-def _replay_ticked(request: HttpRequest) -> int:
+def _replay_ticked(request: HttpRequest) -> Counter[int]:
+    """How many of which seller."""
     entries = _writable(figures.rejected_entries(request), request)
-    chosen = list(entries.filter(pk__in=[_number(pk) for pk in request.POST.getlist("entry")]))
+    ticked = [_number(pk) for pk in request.POST.getlist("entry")]
+    chosen = list(entries.select_related("connection").filter(pk__in=ticked))
     for entry in chosen:
         actions.replay(entry, actor(request))
-    return len(chosen)
+    return Counter(entry.connection.seller_id for entry in chosen)
 
 
 def _writable(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:

@@ -21,7 +21,7 @@ from monitoring.incidents import deeds, groups, plan
 from monitoring.incidents.plan import Choice, Plan
 from monitoring.incidents.remedies import Remedy, fix, remedy, sku_of
 from monitoring.models import Cure, Incident
-from monitoring.pages.shell import action, actor, back, carry_out, mine, must_act, one, page, person, show
+from monitoring.pages.shell import action, actor, back, carry_out, log, mine, must_act, one, page, person, show
 
 SHOWN = 50
 # Of a preview, where each can be ticked; the others go with "all".
@@ -184,9 +184,19 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
 @action
 def cure(request: HttpRequest, pk: int) -> HttpResponse:
     found = _writable(request, pk)
-    started, looked = cures.begin(found, _choice(request), actor(request))
-    _tell(request, started, looked)
+    _begin(request, found, _choice(request))
     return _to(found)
+
+
+def _begin(request: HttpRequest, found: Incident, choice: Choice) -> None:
+    started, looked = cures.begin(found, choice, actor(request))
+    if started:
+        log(request, "steps_retried", found.seller, found, after={"count": _count(started)})
+    _tell(request, started, looked)
+
+
+def _count(started: Cure) -> int:
+    return len(started.jobs) + len(started.entries)
 
 
 def _tell(request: HttpRequest, started: Cure | None, looked: Plan) -> None:
@@ -195,7 +205,7 @@ def _tell(request: HttpRequest, started: Cure | None, looked: Plan) -> None:
     elif started is None:
         messages.info(request, _("There is nothing left to send: it is on its way already, or done."))
     else:
-        count = len(started.jobs) + len(started.entries)
+        count = _count(started)
         said = ngettext("%(count)s is tried again now.", "%(count)s are tried again now.", count)
         messages.success(request, said % {"count": count})
 
@@ -221,8 +231,8 @@ def correct(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, _("Say which SKU it has in the ERP."))
         return _to(found)
     jobs = deeds.correct_sku(found, sku, erp_sku, actor(request))
-    started, looked = cures.begin(found, Choice(jobs=jobs), actor(request))
-    _tell(request, started, looked)
+    log(request, "sku_corrected", found.seller, sku, after={"erp_sku": erp_sku, "count": len(jobs)})
+    _begin(request, found, Choice(jobs=jobs))
     return _to(found)
 
 
@@ -250,10 +260,12 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
     """Handled by hand, all or the ticked ones, for one reason."""
     reason = request.POST.get("reason", "").strip()[:500]
 
-    def closed(found: Incident) -> int:
+    def closed(found: Incident) -> None:
         if not reason:
             raise Refusal(_("Say how it was handled, so that the next person knows."))
-        return deeds.close(found, _choice(request), actor(request), reason)
+        count = deeds.close(found, _choice(request), actor(request), reason)
+        if count:
+            log(request, "steps_closed", found.seller, found, after={"count": count, "reason": reason})
 
     return _deed(request, pk, closed, _("Marked as handled by hand."))
 

@@ -69,7 +69,7 @@ def insights(request: HttpRequest) -> HttpResponse:
         trend=charts.by_day(found, measure),
         coming=_coming(found, measure),
         tiles=charts.tiles(found),
-        week=charts.week(found),
+        week=charts.drawn(charts.week(found)),
         weekdays=[(name, number * charts.CELL + 11) for number, name in enumerate(tables.WEEKDAYS)],
         marks=[(hour, charts.LEFT + hour * charts.CELL) for hour in range(0, 24, 6)],
         options=charts.OPTIONS,

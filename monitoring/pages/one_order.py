@@ -17,6 +17,7 @@ from monitoring.pages.orders import erps_of
 from monitoring.pages.shell import action, actor, back, carry_out, cover, must_act, one, page, sees, show
 from orders import doors
 from orders.models import Order, Shipment
+from orders.tags import LOST
 from orders.vocabulary import Hold, OrderStatus
 
 DOCUMENTS_SHOWN = 10
@@ -56,6 +57,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         can_act=may_act(request.user, sale.seller),
         sees_buyer=sees_buyer,
         sees_calls=sees_buyer and sees(request, Permission.MONEY, sale.seller_id),
+        can_lose=sale.status == OrderStatus.SHIPPED and LOST not in sale.tags,
         can_hold=sale.status in (OrderStatus.PENDING, OrderStatus.APPROVED)
         and sale.exported_at is None
         and Hold.PERSON not in sale.active_holds,
@@ -124,6 +126,12 @@ def release(request: HttpRequest, pk: int) -> HttpResponse:
         ),
         _("Released. The order goes on by itself."),
     )
+
+
+@action
+def lost(request: HttpRequest, pk: int) -> HttpResponse:
+    done = _("Declared lost: nobody waits for it any more.")
+    return _deed(request, pk, lambda sale: doors.declare_lost(sale, actor(request)), done)
 
 
 @action

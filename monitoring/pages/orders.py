@@ -42,9 +42,9 @@ def orders(request: HttpRequest) -> HttpResponse:
     rows = _wanted(request, chosen, scope)
     number = min(max(_integer(request.GET.get("page")), 1), LAST_PAGE)
     start = (number - 1) * PER_PAGE
-    found = _slice(rows, start, PER_PAGE + 1, shown)
-    counted = _count(rows, start, len(found))
-    listed = _rows(found[:PER_PAGE], request, shown, scope)
+    ids = _walk(rows, start)
+    counted = _count(rows, start, len(ids))
+    listed = _rows(_read(ids[:PER_PAGE], shown), request, shown, scope)
     context = dict(
         rows=listed,
         lines=cells.lines(listed, shown),
@@ -52,7 +52,7 @@ def orders(request: HttpRequest) -> HttpResponse:
         more_than=counted > COUNT_UP_TO,
         page_number=number,
         newer=number - 1,
-        older=number + 1 if len(found) > PER_PAGE and number < LAST_PAGE else 0,
+        older=number + 1 if len(ids) > PER_PAGE and number < LAST_PAGE else 0,
         chosen=chosen,
         query=urlencode(chosen),
         inputs=filters.form(chosen, scope),
@@ -60,7 +60,7 @@ def orders(request: HttpRequest) -> HttpResponse:
         sorting=filters.sorting(chosen),
         chips=filters.chips(chosen, scope),
         filtered=any(name != "sort" for name in chosen),
-        connected=bool(found) or mine(Connection.objects.filter(role=Role.CHANNEL), request).exists(),
+        connected=bool(ids) or mine(Connection.objects.filter(role=Role.CHANNEL), request).exists(),
         columns=[(name, columns.COLUMNS[name]) for name in shown],
         all_columns=[(name, label, name in shown) for name, label in columns.COLUMNS.items()],
         **_desk(request, chosen),
@@ -100,12 +100,15 @@ def _wanted(request: HttpRequest, chosen: dict[str, str], scope: filters.Scope) 
     return filters.in_order(rows, chosen, scope)
 
 
-def _slice(rows: QuerySet[Order], start: int, length: int, shown: Sequence[str]) -> list[Order]:
-    """The ids first where some are skipped: the database need not put together whole rows to throw them away."""
-    if not start:
-        return list(for_list(rows, shown)[:length])
-    ids = list(rows.values_list("pk", flat=True)[start : start + length])
-    found = {order.pk: order for order in for_list(Order.objects.filter(pk__in=ids), shown)}
+def _walk(rows: QuerySet[Order], start: int) -> list[int]:
+    """The ids of the page, and of what comes after it as far as it is counted: the database walks its index once."""
+    length = max(PER_PAGE, COUNT_UP_TO - start) + 1
+    return list(rows.values_list("pk", flat=True)[start : start + length])
+
+
+def _read(ids: Sequence[int], shown: Sequence[str]) -> list[Order]:
+    """In this order; one that has gone meanwhile is left out."""
+    found = {order.pk: order for order in for_list(Order.objects.filter(pk__in=ids), shown)} if ids else {}
     return [found[pk] for pk in ids if pk in found]
 
 
@@ -125,22 +128,15 @@ def for_list(rows: QuerySet[Order], shown: Sequence[str]) -> QuerySet[Order]:
 
 
 def _count(rows: QuerySet[Order], start: int, found: int) -> int:
-    """Cheap: what is on the page where that is all, else at most one more than the limit.
-
-    In the list's order: the database walks the same index as for the page, where it would read the whole table else.
-    """
-    if found <= PER_PAGE and (found or not start):
-        return start + found
-    return rows[: COUNT_UP_TO + 1].count()
+    """At most one more than the limit. Only a page behind the last one says nothing of those before it."""
+    return start + found if found or not start else rows[: COUNT_UP_TO + 1].count()
 
 
 def _integer(text: str | None) -> int:
     return int(text) if text and text.isdigit() and len(text) < 7 else 0
 
 
-def _rows(
-    found: Sequence[Order], request: HttpRequest, shown: Sequence[str], scope: filters.Scope
-) -> list[cells.Row]:
+def _rows(found: Sequence[Order], request: HttpRequest, shown: Sequence[str], scope: filters.Scope) -> list[cells.Row]:
     sellers = {place.seller_id: place.seller for place in places(request)}
     for order in found:
         order.seller = sellers[order.seller_id]

@@ -45,6 +45,11 @@ def page(view: View) -> View:
     return never_cache(require_safe(_signed_in(view)))
 
 
+def part(view: View) -> View:
+    """Something inside a page that the browser may keep."""
+    return require_safe(_signed_in(view))
+
+
 def form_page(view: View) -> View:
     """A page with a form that is sent to itself."""
     return never_cache(_signed_in(view))

@@ -37,6 +37,10 @@ def release(order: Order) -> Action:
     return Action(_("Release it"), reverse("order_release", args=[order.pk]))
 
 
+def declare_lost(order: Order) -> Action:
+    return Action(_("Declare it lost"), reverse("order_lost", args=[order.pk]))
+
+
 def to_connection(connection: Connection) -> Action:
     return Action(
         _("Open %(name)s") % {"name": connection.name}, reverse("connection", args=[connection.pk]), opens=True

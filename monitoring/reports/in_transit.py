@@ -18,6 +18,7 @@ from monitoring.reports.cases import Case, CaseReport
 from monitoring.reports.usual import FALLBACK_SCAN, SCAN, Limit
 from orders.calendar import Calendar
 from orders.models import Order, Shipment
+from orders.tags import LOST, Tagged
 from orders.vocabulary import OrderStatus, ShipmentStatus
 
 # A label was made and the parcel said to be sent: so long until a carrier usually has seen it.
@@ -34,8 +35,8 @@ IN_TROUBLE = Q(pk__in=_parcels().values("order"))
 
 
 def _on_the_way(scope: Scope) -> QuerySet[Order]:
-    """What was cancelled after it had left comes back, and is promised to nobody."""
-    found = sales.orders(scope).filter(status=OrderStatus.SHIPPED, cancelled_at=None)
+    """What was cancelled after it had left comes back, and is promised to nobody; nor is what is lost."""
+    found = sales.orders(scope).filter(~Q(Tagged(LOST)), status=OrderStatus.SHIPPED, cancelled_at=None)
     return found.order_by(F("deliver_by").asc(nulls_last=True), "pk")
 
 
@@ -132,6 +133,8 @@ def _row(
     cause = sales.sentences(_SAID[case](order, limits, troubles), _promises(order))
     connection = connections.get(order.channel_id)
     actions = [deeds.fetch(connection, order.external_id)] if connection else []
+    if case != "due":
+        actions.append(deeds.declare_lost(order))
     since = order.shipped_at or order.placed_at
     deadline = order.deliver_by
     if case == "at_risk" and order.moved_at:

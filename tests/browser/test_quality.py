@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -48,8 +49,6 @@ def visitor(chromium: Browser, live_server: Any, world: World, client: Client) -
 
 def test_every_page_is_accessible_and_fits(visitor: Page, client: Client) -> None:
     """One walk for all: each page is loaded once and looked at in both sizes and both colours."""
-    from axe_playwright_python.base import AXE_SCRIPT
-
     from tests.browser.every_page import addresses
 
     found: list[str] = []
@@ -60,11 +59,116 @@ def test_every_page_is_accessible_and_fits(visitor: Page, client: Client) -> Non
         if path == "/login/":
             visitor.context.clear_cookies()
         visitor.goto(path)
-        visitor.evaluate(AXE_SCRIPT)
-        for size in (DESK, PHONE):
-            visitor.set_viewport_size({"width": size[0], "height": size[1]})
-            found += looked_at(visitor, f"{path} at {size[0]} px")
+        found += in_both_sizes(visitor, path)
     assert not found, "\n".join(sorted(set(found)))
+
+
+def test_the_ways_in_are_accessible_and_fit(
+    visitor: Page, world: World, live_server: Any, settings: Any, mailoutbox: list[Any]
+) -> None:
+    """An invitation, the second factor, a forgotten password and too many wrong ones, step by step."""
+    from hub.people import places
+    from tests.browser.conftest import PASSWORD
+    from tests.browser.test_people import code
+
+    settings.PUBLIC_URL = live_server.url
+    found: list[str] = []
+    button = visitor.locator("main form button.e-main, main form button[type=submit]")
+
+    def look(where: str) -> None:
+        found.extend(in_both_sizes(visitor, where))
+
+    def sign_in(password: str) -> None:
+        visitor.goto("/login/")
+        visitor.get_by_label("Usuário").fill("rui@casa.example")
+        visitor.get_by_label("Senha").fill(password)
+        visitor.get_by_role("button", name="Acessar").click()
+
+    visitor.context.clear_cookies()
+    visitor.goto("/invitations/nothing/")
+    look("an invitation that is over")
+    invitation = f"/invitations/{places.invite(world.seller, 'rui@casa.example', 'operator', 'ana').token}/"
+    visitor.goto(invitation)
+    look("an invitation")
+    visitor.get_by_label("Seu nome").fill("Rui")
+    visitor.get_by_label("Senha", exact=True).fill("short")
+    visitor.get_by_label("Senha novamente").fill("shorter")
+    button.click()
+    look("an invitation with errors")
+    visitor.get_by_label("Senha", exact=True).fill(PASSWORD)
+    visitor.get_by_label("Senha novamente").fill(PASSWORD)
+    button.click()
+    visitor.wait_for_url("**/")
+
+    visitor.goto("/account/second-factor/")
+    button.click()
+    visitor.get_by_text("Não consigo ler").click()
+    look("the second factor")
+    visitor.get_by_label("Código do aplicativo").fill(code())
+    button.click()
+    visitor.get_by_text("Guarde estes códigos").wait_for()
+    look("the codes for paper")
+    visitor.context.clear_cookies()
+    sign_in(PASSWORD)
+    look("the second step")
+    visitor.get_by_label("Código do aplicativo, ou um do papel").fill("wrong")
+    button.click()
+    look("the second step with a wrong code")
+
+    visitor.context.clear_cookies()
+    visitor.goto("/login/")
+    visitor.get_by_role("link", name="Esqueceu sua senha?").click()
+    look("a forgotten password")
+    visitor.get_by_label("E-mail").fill("rui@casa.example")
+    button.click()
+    visitor.get_by_text("está a caminho").wait_for()
+    look("the link is on its way")
+    for _try in range(3):
+        visitor.goto("/sign-in/forgotten/")
+        visitor.get_by_label("E-mail").fill("rui@casa.example")
+        button.click()
+    visitor.get_by_text("pedido vezes demais").wait_for()
+    look("a link asked for too often")
+    visitor.goto(link_of(mailoutbox))
+    look("a new password")
+    visitor.get_by_label("Nova senha", exact=True).fill("short")
+    visitor.get_by_label("Confirmação da nova senha").fill("short")
+    button.click()
+    visitor.get_by_text("muito curta").wait_for()
+    look("a new password with errors")
+    for field in visitor.locator("main input[type=password]").all():
+        field.fill("outra senha bem longa")
+    button.click()
+    visitor.get_by_text("Sua nova senha está definida").wait_for()
+    look("a new password is set")
+    visitor.goto(link_of(mailoutbox))
+    look("a link that was used")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    visitor.goto("/sign-in/forgotten/")
+    look("a forgotten password without a mail server")
+
+    for _try in range(5):
+        sign_in("wrong")
+    visitor.get_by_text("A senha estava errada vezes demais").wait_for()
+    look("the lock-out")
+    assert not found, "\n".join(sorted(set(found)))
+
+
+def link_of(mailoutbox: list[Any]) -> str:
+    """Of the first mail; it is sent beside the request that asked for it."""
+    end = time.monotonic() + 5
+    while not mailoutbox and time.monotonic() < end:
+        time.sleep(0.05)
+    return next(line for line in mailoutbox[0].body.splitlines() if line.startswith("http"))
+
+
+def in_both_sizes(page: Page, where: str) -> Iterator[str]:
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    page.evaluate(AXE_SCRIPT)
+    for size in (DESK, PHONE):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        yield from looked_at(page, f"{where} at {size[0]} px")
 
 
 def looked_at(page: Page, where: str) -> Iterator[str]:

@@ -7,8 +7,10 @@ from contextlib import nullcontext
 from importlib import import_module
 from io import StringIO
 from types import ModuleType
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection as database
@@ -16,7 +18,7 @@ from django.db import connection as database
 from connectors import ledger, work
 from connectors.models import Job
 from monitoring import bench
-from monitoring.bench import documents, incident, ingest, measure
+from monitoring.bench import crowd, documents, incident, ingest, measure, pages
 from monitoring.bench import ledger as ledger_bench
 from monitoring.bench.measure import Report, statements
 from orders.ingest import ingest as take
@@ -58,6 +60,23 @@ def test_an_outage_is_one_incident_and_one_alert(monkeypatch: pytest.MonkeyPatch
     figures = {line.name: line.figure for line in report.lines}
     assert figures["incident: an hour's outage"] == "1 incident, 200 held up"
     assert figures["incident: alerts sent"] == "1 alert (new, mended)"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_crowd_looks_at_each_page_and_a_page_is_weighed_with_its_files(
+    live_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowd, "LOOKS", 1)
+    monkeypatch.setattr(crowd, "CLIENTS", 2)
+    User.objects.create(username="bench", is_staff=True)
+    report, port = Report(), live_server.thread.port
+    orders = {"orders": "/orders/", "orders, search": "/orders/?q=1"}
+    crowd.speed(report, port, pages.browser(), orders, 0)
+    crowd.weight(report, port, pages.browser(), {"orders": "/orders/"})
+    names = ["orders: 2 clients", "orders, search: 2 clients", "orders: weight"]
+    assert [line.name for line in report.lines] == names
+    # The frame's style sheets and scripts are most of it.
+    assert report.lines[-1].ratio > 0.2
 
 
 def _whole(channel: int) -> list[tuple[object, ...]]:

@@ -49,6 +49,12 @@ def test_the_ticked_ones(owner: Client, world: World, other: World) -> None:
     assert states == {mine.pk: "ready", left.pk: "refused", foreign.pk: "refused"}
 
 
+def test_many_tried_again_are_one_line_of_the_log(owner: Client, world: World) -> None:
+    ticked = {"job": [world.export_job(world.order("1")).pk], "entry": [world.rejected("9").pk]}
+    owner.post("/failures/retry/", ticked)
+    assert list(world.seller.activities.values_list("action", "after")) == [("steps_retried", {"count": 2})]
+
+
 def test_handled_by_hand_needs_a_reason(owner: Client, world: World) -> None:
     job, entry = world.export_job(world.order("1")), world.rejected("9")
     for path in (f"/failures/jobs/{job.pk}/close/", f"/failures/documents/{entry.pk}/close/"):

@@ -249,3 +249,23 @@ def test_another_sellers_day_is_not_ours(owner: Client, world: World, other: Wor
     other.exported("1", placed_at=timezone.now(), ship_by=timezone.now() + timedelta(hours=1))
     view = owner.get("/").context
     assert (view["today"].sold.now.count, view["today"].dispatch.count, view["departures"]) == (0, 0, [])
+
+
+def test_what_has_ended_is_counted_up_to_a_limit(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.figures.TILES_UP_TO", 2)
+    for number in range(3):
+        world.exported(f"d{number}", status="delivered")
+        world.exported(f"s{number}", status="shipped")
+    world.exported("c", status="cancelled")
+    page = owner.get("/")
+    tiles = {tile.link.rpartition("=")[2]: (tile.count, tile.at_least) for tile in page.context["statuses"]}
+    assert tiles == {
+        "pending": (0, False),
+        "approved": (0, False),
+        "invoiced": (0, False),
+        "shipped": (3, False),
+        "delivered": (2, True),
+        "cancelled": (1, False),
+        "returned": (0, False),
+    }
+    assert "<b>2+</b>" in page.content.decode()

@@ -3,6 +3,8 @@
 import re
 import time
 from datetime import timedelta
+from threading import Thread
+from typing import Any
 
 import pytest
 import time_machine
@@ -15,6 +17,7 @@ from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from hub.models import Activity, Seller, SignIn
+from hub.people import forgotten
 from tests.monitoring.test_strangers import NAMES, _path, fill
 from tests.monitoring.world import World, person, text_of
 
@@ -295,3 +298,146 @@ def test_a_session_is_not_written_with_every_page(ana: User) -> None:
     with time_machine.travel(time.time() + timedelta(minutes=11).total_seconds()):
         browser.get("/")
     assert SignIn.objects.get().seen_at > before
+
+
+# --- A forgotten password -------------------------------------------------------------------------------------------
+
+NEW = {"new_password1": "outra senha bem longa", "new_password2": "outra senha bem longa"}
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """(subject, body, to): delivered at once, not beside the request."""
+    found: list[tuple[str, str, str]] = []
+    monkeypatch.setattr(forgotten, "send", lambda *mail: found.append(mail))
+    User.objects.filter(username="ana").update(email="ana@casa.example")
+    return found
+
+
+def ask(email: str = "ANA@casa.example", address: str = "127.0.0.1", language: str = "en") -> str:
+    browser = client(**{"accept-language": language})
+    return text_of(browser.post(reverse("password_reset"), {"email": email}, follow=True, REMOTE_ADDR=address))
+
+
+def link_of(mail: tuple[str, str, str]) -> str:
+    (path,) = re.findall(r"https://hub\.example(/\S+)", mail[1])
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("language", "subject"), [("en", "A new password for Entreposto"), ("pt-br", "Uma nova senha para o Entreposto")]
+)
+def test_a_link_sets_a_new_password_and_ends_every_session(
+    ana: User, sent: list[tuple[str, str, str]], settings: Any, language: str, subject: str
+) -> None:
+    settings.PUBLIC_URL = "https://hub.example"
+    here = signed_in()
+    ask(language=language)
+    assert [(mail[0], mail[2]) for mail in sent] == [(subject, "ana@casa.example")]
+    link, browser = link_of(sent[0]), client()
+    form = browser.get(link).headers["location"]
+    assert browser.post(form, {**NEW, "new_password2": "not the same"}).status_code == 200
+    assert "sign in with it" in text_of(browser.post(form, NEW, follow=True))
+    assert here.get("/").status_code == 302
+    assert not SignIn.objects.exists()
+    assert browser.get("/").status_code == 302, "the link alone signs nobody in"
+    assert client().post("/login/", LOGIN).status_code == 200
+    assert client().post("/login/", {**LOGIN, "password": NEW["new_password1"]}).status_code == 302
+    assert "too old" in text_of(client().get(link)), "it works once"
+    done = Activity.objects.filter(action__startswith="password").order_by("pk")
+    assert list(done.values_list("actor", "action", "address")) == [
+        ("ana@casa.example", "password_forgotten", "127.0.0.1"),
+        ("ana", "password_reset", "127.0.0.1"),
+    ]
+
+
+def test_a_link_ends_after_an_hour(ana: User, sent: list[tuple[str, str, str]], settings: Any) -> None:
+    settings.PUBLIC_URL = "https://hub.example"
+    ask()
+    with time_machine.travel(time.time() + 3700):
+        assert "too old" in text_of(client().get(link_of(sent[0]), follow=True))
+
+
+def test_the_second_factor_is_asked_for_after_a_new_password(
+    ana: User, sent: list[tuple[str, str, str]], settings: Any
+) -> None:
+    settings.PUBLIC_URL = "https://hub.example"
+    set_up(signed_in(), ana)
+    ask()
+    # In a session that lacks the second factor, too.
+    browser = signed_in()
+    assert browser.post(browser.get(link_of(sent[0])).headers["location"], NEW).status_code == 302
+    later = client()
+    later.post("/login/", {**LOGIN, "password": NEW["new_password1"]})
+    assert later.get("/").headers["location"].startswith("/sign-in/second-step/")
+
+
+def test_a_new_password_ends_the_lock_out_here(ana: User, sent: list[tuple[str, str, str]], settings: Any) -> None:
+    settings.PUBLIC_URL = "https://hub.example"
+    for address in ("127.0.0.1", "10.0.0.9"):
+        for _try in range(5):
+            client().post("/login/", {**LOGIN, "password": "wrong"}, REMOTE_ADDR=address)
+    ask()
+    browser = client()
+    browser.post(browser.get(link_of(sent[0])).headers["location"], NEW)
+    right = {**LOGIN, "password": NEW["new_password1"]}
+    assert client().post("/login/", right).status_code == 302
+    assert client().post("/login/", right, REMOTE_ADDR="10.0.0.9").status_code == 429
+
+
+def test_nobody_learns_whether_there_is_such_a_person(ana: User, sent: list[tuple[str, str, str]]) -> None:
+    def said(email: str) -> str:
+        return re.sub(r'value="\w{64}"', "", ask(email))
+
+    assert said("nobody@casa.example") == said("ana@casa.example")
+    assert len(sent) == 1
+
+
+def test_links_are_asked_for_a_few_times_only(ana: User, sent: list[tuple[str, str, str]]) -> None:
+    for last in range(forgotten.FOR_ONE_EMAIL):
+        assert "is on its way" in ask(address=f"10.0.0.{last}")
+    assert "too often" in ask(address="10.0.1.1")
+    assert len(sent) == forgotten.FOR_ONE_EMAIL
+    for number in range(forgotten.FROM_ONE_ADDRESS):
+        assert "is on its way" in ask(f"{number}@casa.example", address="10.0.2.1")
+    assert "too often" in ask("more@casa.example", address="10.0.2.1")
+    lines = forgotten.FOR_ONE_EMAIL + forgotten.FROM_ONE_ADDRESS
+    assert Activity.objects.filter(action="password_forgotten").count() == lines
+    with time_machine.travel(time.time() + 16 * 60):
+        assert "is on its way" in ask()
+
+
+def test_without_a_mail_server_the_page_says_whom_to_ask(
+    ana: User, sent: list[tuple[str, str, str]], settings: Any
+) -> None:
+    settings.EMAIL_BACKEND = forgotten.CONSOLE
+    assert "Ask whoever runs it" in text_of(client().get(reverse("password_reset")))
+    assert "Ask whoever runs it" in ask()
+    assert not sent
+
+
+def test_the_mail_goes_out_beside_the_request(mailoutbox: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    class Beside(Thread):
+        def start(self) -> None:
+            started.append("thread")
+            self.run()
+
+    monkeypatch.setattr(forgotten, "Thread", Beside)
+    forgotten.send("Subject", "Body", "ana@casa.example")
+    assert started == ["thread"]
+    assert [(mail.subject, mail.body, mail.to) for mail in mailoutbox] == [("Subject", "Body", ["ana@casa.example"])]
+
+
+def test_a_mail_server_that_is_away_breaks_nothing(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def away(*_mail: Any) -> None:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(forgotten, "send_mail", away)
+    forgotten._deliver("Subject", "Body", "ana@casa.example")
+    assert "could not be sent" in caplog.text
+
+
+def test_the_sign_in_page_leads_there(ana: User) -> None:
+    assert f'href="{reverse("password_reset")}"' in text_of(client().get("/login/"))

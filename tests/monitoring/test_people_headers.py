@@ -18,9 +18,12 @@ POLICY = {
 }
 
 
-# Files that the browser's own viewer shows: it is a page that the policy would stop.
-FILES = {"pick_list_pdf", "packing_slips", "packing_labels_print", "packing_danfe"}
-OTHERS = {"the sign-in": "/login/", "nothing": "/nowhere/", "the admin": "/auth/user/"}
+# Files that the browser's own viewer shows: it is a page that the policy would stop. A picture may be kept.
+FILES = {"pick_list_pdf", "packing_slips", "packing_labels_print", "packing_danfe", "item_picture"}
+OTHERS = {
+    "the sign-in": "/login/", "nothing": "/nowhere/", "the admin": "/auth/user/",
+    "a forgotten password": "/sign-in/forgotten/", "a new password": "/sign-in/new-password/MQ/no-token/",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*(name for name in NAMES if name not in FILES), *OTHERS])
@@ -52,3 +55,9 @@ def test_no_page_writes_its_own_script_or_style(owner: Client, world: World) -> 
         assert "<style" not in text
         assert text.count("<script") == text.count("<script src=")
         assert " onchange=" not in text
+
+
+def test_pages_and_files_are_sent_small(owner: Client, world: World) -> None:
+    for path in ("/orders/", "/static/unfold/css/styles.css"):
+        answer = owner.get(path, headers={"Accept-Encoding": "gzip"})
+        assert answer.headers["content-encoding"] == "gzip", path

@@ -16,10 +16,13 @@ from hub.people import places
 from hub.tenancy import sellers_of
 from monitoring import urls
 from monitoring.models import Alert, AlertRule, BulkTask, Delivery, Destination, Finding, Incident, SavedView
-from orders.models import Order
+from orders.models import Order, OrderItem
 from tests.monitoring.world import World, browser_of, person, text_of
 
-OPEN_TO_ALL = {"live", "ready", "beat", "set_language", "theme", "metrics", "invitation"}
+OPEN_TO_ALL = {
+    "live", "ready", "beat", "set_language", "theme", "metrics", "invitation",
+    "password_reset", "password_reset_confirm",
+}  # fmt: skip
 # Those a stranger may open, too: they show the stranger's own.
 OWN_LISTS = {
     "orders",
@@ -75,7 +78,7 @@ ROWS: dict[str, Any] = {
     "membership": Membership, "people": Seller, "invitation": Invitation, "session": SignIn, "finding": Finding,
     "repairs": Seller,
     "view": SavedView, "bulk": BulkTask, "seller": Seller,
-    "setup": Seller,
+    "setup": Seller, "item": OrderItem,
 }  # fmt: skip
 # What an address with a name is about.
 NAMED = {"connect": "bling", "report": "rejected", "report_export": "untransmitted", "insights_export": "channels"}

@@ -226,6 +226,21 @@ def test_a_person_holds_and_releases() -> None:
     ]
 
 
+def test_a_persons_tags_outlive_the_channels_next_document() -> None:
+    into = channel()
+    sale = taken(into, document(tags=("gift",))).order
+    assert doors.tag(sale, "vip", "maria") and not doors.tag(sale, "vip", "maria")
+    taken(into, document(version=1, tags=("fragile",)))
+    sale.refresh_from_db()
+    assert sale.tags == ["fragile", "vip"]
+    assert doors.untag(sale, "vip", "maria") and not doors.untag(sale, "vip", "maria")
+    assert doors.untag(sale, "fragile", "maria")
+    taken(into, document(version=2, tags=("fragile",)))
+    sale.refresh_from_db()
+    assert sale.tags == ["fragile"]
+    assert [event.data["tag"] for event in sale.events.filter(source=Source.PERSON)] == ["vip", "vip", "fragile"]
+
+
 def test_a_remark_keeps_what_no_database_could() -> None:
     doors.note(order(), "half \ud83d and \x00", "maria")
     assert OrderEvent.objects.get(code="note").data == {"text": "half \ufffd and \ufffd"}

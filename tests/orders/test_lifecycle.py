@@ -3,8 +3,9 @@ from itertools import combinations, permutations
 import pytest
 
 from orders.documents import Milestones
-from orders.lifecycle import MILESTONES, RETURN_FLOW, advance, derive
+from orders.lifecycle import MILESTONES, advance, derive
 from orders.models import Order
+from orders.tags import RETURN_FLOW
 from orders.vocabulary import OrderStatus, Source
 from tests.orders.factory import NOW, at
 

@@ -5,6 +5,7 @@ Settings of an account, all optional:
 * `overlap_minutes` how far each poll looks back behind the last one (never less than 120: the search cuts to hours)
 * `calls_per_second` in place of the hub's own choice of 20, shared by all connections of the application
 * `skus` {"MLB1" or "MLB1/variation id": SKU} for listings without a SKU
+* `pictures` "https://shop.example/{listing}.jpg" or with {sku}: where the seller's pictures are; orders name none
 * `label_format` `pdf` (default) or `zpl2`
 * `cancel_reason` one of Mercado Livre's words for a seller's cancellation (default `OUT_OF_STOCK`)
 * `cancel_rating` `neutral` (default), `negative` or `positive`; `restock` false (default): offer the goods again

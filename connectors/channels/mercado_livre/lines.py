@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
+from urllib.parse import quote
 
 from connectors.channels.mercado_livre import words
 from connectors.channels.mercado_livre.sale import Sale, back, money_of
@@ -25,12 +26,13 @@ def items(sale: Sale) -> Iterator[Item]:
 
 def _item(sale: Sale, order: Reader, line: Reader, state: str) -> Item:
     quantity = line.number("quantity")
-    order_id = order.text("id")
+    order_id, settings = order.text("id"), sale.settings
     listing, variation = line.text("item.id", ""), line.text("item.variation_id", "")
+    sku = _sku(settings, line, listing, variation)[:120]
     return Item(
         external_id="-".join(filter(None, (order_id, listing, variation))),
         order_id=order_id,
-        sku=_sku(sale.settings, line, listing, variation)[:120],
+        sku=sku,
         title=line.text("item.title", "")[:255],
         quantity=quantity,
         unit_price=list_price(line, quantity),
@@ -39,6 +41,7 @@ def _item(sale: Sale, order: Reader, line: Reader, state: str) -> Item:
         cancelled=quantity if state == words.CANCELLED else ZERO,
         refunded=quantity if _wholly_refunded(order) else ZERO,
         returned=min(quantity, _returned(sale, order_id, listing)),
+        image_url=_picture(settings, listing, sku),
         shipment_id=order.text("shipping.id", "") or sale.pack.text("shipment.id", ""),
     )
 
@@ -51,6 +54,14 @@ def _sku(settings: Mapping[str, Any], line: Reader, listing: str, variation: str
         or line.text("item.seller_custom_field", "")
         or str(table.get(f"{listing}/{variation}") or table.get(listing) or "")
     )
+
+
+def _picture(settings: Mapping[str, Any], listing: str, sku: str) -> str:
+    """Mercado Livre's orders name none; the seller may say where theirs are."""
+    address = str(settings.get("pictures") or "")
+    for name, value in (("{listing}", listing), ("{sku}", sku)):
+        address = address.replace(name, quote(value, safe="", errors="replace"))
+    return address
 
 
 def rounded(amount: Decimal) -> Decimal:

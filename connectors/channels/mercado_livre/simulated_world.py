@@ -29,6 +29,7 @@ class MercadoLivreWorld(Simulator):
     """
 
     kind = "mercado_livre"
+    pictures = "/pictures/{listing}"
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ class MercadoLivreSimulator(MercadoLivreWorld):
     def handle(self, request: Request) -> Response:
         if self.limits and self._over_limit():
             return self.limited(request)
-        if request.path not in ("/oauth/token", "/authorization"):
+        if request.path not in ("/oauth/token", "/authorization") and not request.path.startswith("/pictures/"):
             scheme, _, token = request.headers.get("authorization", "").partition(" ")
             if scheme != "Bearer" or self.access_tokens.get(token, 0) < time.time():
                 return self.unauthorised(request)
@@ -178,6 +178,11 @@ class MercadoLivreSimulator(MercadoLivreWorld):
     def missed_feeds(self, request: Request) -> Response:
         offset, limit = int(request.param("offset", "0")), int(request.param("limit", "10"))
         return Response(body={"messages": self.missed[offset : offset + limit]})
+
+    @route("GET", "/pictures/{listing}")
+    def picture(self, request: Request) -> Response:
+        """The seller's own shop, for once: see the setting `pictures`."""
+        return Response(body=paper.png(request.args["listing"]), headers={"Content-Type": "image/png"})
 
     # Shipments
 

@@ -3,6 +3,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
@@ -85,11 +86,12 @@ def _demonstration(port: int, *, first: bool) -> Iterator[None]:
 
 def _until_stopped(server: Any) -> None:
     """Serves until Ctrl-C or SIGTERM; both end everything in order."""
-    stopped = threading.Event()
+    # No `Event`: a handler that sets it in the middle of its own thread's wait never comes back.
+    stopped: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda number, _frame: stopped.append(number))
     serving = threading.Thread(target=server.run, name="pages", daemon=True)
     serving.start()
-    while not stopped.wait(0.5):
-        pass
+    while not stopped:
+        time.sleep(0.2)
     server.close()

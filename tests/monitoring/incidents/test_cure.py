@@ -32,6 +32,11 @@ def client_of(toys: Toys, role: str = "owner") -> Client:
     return browser_of(person(f"ana-{role}", world, role))
 
 
+def log_of(toys: Toys) -> list[tuple[Any, ...]]:
+    """What the activity log says of deeds for this seller: nothing of signing in, nothing of another's."""
+    return list(toys.seller.activities.order_by("pk").values_list("actor", "action", "subject", "after"))
+
+
 def press(client: Client, incident: Incident, **fields: Any) -> str:
     answer = client.post(f"/incidents/{incident.pk}/cure/", {"which": "all", **fields}, follow=True)
     return str(answer.content.decode())
@@ -197,6 +202,10 @@ def test_the_sku_is_corrected_and_sent_in_one_step(toys: Toys) -> None:
         f"/incidents/{incident.pk}/correct/", {"sku": "LAMP", "erp_sku": "LAMPADA"}, follow=True
     )
     assert "2 are tried again now." in answer.content.decode()
+    assert log_of(toys) == [
+        ("ana-owner", "sku_corrected", "LAMP", {"erp_sku": "LAMPADA", "count": 2}),
+        ("ana-owner", "steps_retried", str(incident), {"count": 2}),
+    ]
     toys.drain()
     sent = {one["reference"]: one["sku"] for one in toys.erp.orders.values()}
     assert sent == {"1": "LAMPADA", "2": "LAMPADA", "3": "MUG"}
@@ -238,6 +247,11 @@ def test_what_is_handled_by_hand_is_tried_no_more(toys: Toys) -> None:
     assert Job.objects.filter(state=Job.State.CLOSED).count() == 1
     client.post(path, {"which": "all", "reason": "typed by the accountant"})
     assert Job.objects.filter(state=Job.State.CLOSED).count() == 5
+    client.post(path, {"which": "all", "reason": "again"})
+    assert log_of(toys) == [
+        ("ana-owner", "steps_closed", str(incident), {"count": 1, "reason": "typed as 812"}),
+        ("ana-owner", "steps_closed", str(incident), {"count": 4, "reason": "typed by the accountant"}),
+    ]
     told = OrderEvent.objects.filter(code="handled_by_hand").order_by("pk")
     assert [event.data["reason"] for event in told][0] == "typed as 812"
     assert told.count() == 5

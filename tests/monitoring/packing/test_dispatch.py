@@ -36,13 +36,16 @@ class Shop:
 def tell(shop: Shop) -> None:
     """Every message that waits goes out, once."""
     for job in Job.objects.filter(operation="send_dispatch", state=Job.State.READY):
-        finished: list[Job] = []
+        _tell(shop, job)
 
-        desk = cast(Desk, SimpleNamespace(adapter=shop, finish=finished.append))
-        desk.together = lambda read, job: read(desk, [job]).get(job.pk)  # type: ignore[method-assign]
-        desk.afterwards = lambda task, job, value: task(desk, [(job, value)])  # type: ignore[method-assign]
-        operations.send_dispatch(desk, job)
-        Job.objects.filter(pk__in=[one.pk for one in finished]).update(state=Job.State.DONE)
+
+def _tell(shop: Shop, job: Job) -> None:
+    finished: list[Job] = []
+    desk = cast(Desk, SimpleNamespace(adapter=shop, finish=finished.append))
+    desk.together = lambda read, job: read(desk, [job]).get(job.pk)  # type: ignore[method-assign]
+    desk.afterwards = lambda task, job, value: task(desk, [(job, value)])  # type: ignore[method-assign]
+    operations.send_dispatch(desk, job)
+    Job.objects.filter(pk__in=[one.pk for one in finished]).update(state=Job.State.DONE)
 
 
 def from_erp(order: Order, number: str = "erp-1", code: str = "AA1") -> None:

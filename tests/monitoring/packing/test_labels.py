@@ -159,14 +159,41 @@ def test_labels_of_all_kinds_are_one_file_in_the_chosen_order_each_once(world: W
     assert len(found) == 4
 
 
-def test_zpl_is_a_file_of_its_own(world: World, owner: Client) -> None:
-    zebra, paper = parcels.to_send(world, "Z-1"), parcels.to_send(world, "P-1")
+def test_ours_are_zpl_beside_channels_zpl_and_in_one_file_only(world: World, owner: Client) -> None:
+    zebra, own = parcels.to_send(world, "Z-1"), parcels.to_send(world, "P-1")
     parcels.label(parcels.parcel(zebra), parcels.zipped(a=parcels.ZPL, b=parcels.ZPL), fetching.ZPL)
-    answer = printed(owner, zebra, paper, kind="zpl")
-    assert parcels.bytes_of(answer).count(b"^XA") == 2
+    answer = printed(owner, zebra, own, kind="zpl")
+    content = parcels.bytes_of(answer)
+    assert content.count(b"^XA") == content.count(b"^XZ") == 3
+    assert content.index(b"parcel") < content.index(b"P-1")
     assert answer.headers["content-type"] == "application/zpl"
-    assert [event.order_id for event in OrderEvent.objects.filter(code=printing.PRINTED)] == [zebra.pk]
-    assert ["P-1" in page for page in pages(printed(owner, zebra, paper))] == [True]
+    events = OrderEvent.objects.filter(code=printing.PRINTED)
+    assert sorted(events.values_list("order_id", flat=True)) == [zebra.pk, own.pk]
+    assert printed(owner, zebra, own).status_code == 302, "no PDF: ours would travel twice"
+
+
+def test_a_channel_s_pdf_takes_ours_with_it(world: World, owner: Client) -> None:
+    zebra, paper, own = (parcels.to_send(world, name) for name in ("Z-1", "P-1", "OWN-1"))
+    parcels.label(parcels.parcel(zebra), parcels.ZPL, fetching.ZPL)
+    parcels.label(parcels.parcel(paper), parcels.a_pdf("channel"))
+    assert parcels.bytes_of(printed(owner, zebra, paper, own, kind="zpl")).count(b"^XA") == 1
+    assert ["OWN-1" in page for page in pages(printed(owner, zebra, paper, own))] == [False, True]
+
+
+def test_ours_alone_are_printed_either_way(world: World, owner: Client) -> None:
+    own = parcels.to_send(world, "OWN-1")
+    said = text_of(owner.get(f"/packing/labels/?orders={own.pk}"))
+    assert "ZPL (1)" in said
+    assert "Print (1)" in said
+    assert b"OWN-1" in parcels.bytes_of(printed(owner, own, kind="zpl"))
+    assert "OWN-1" in pages(printed(owner, own))[0]
+
+
+def test_ours_instead_of_a_refused_one_may_be_zpl(order: Order, owner: Client) -> None:
+    fetching.ask(parcels.complete(order))
+    work(Refusal("no"))
+    assert 'value="zpl"' in owner.get(f"/packing/labels/?orders={order.pk}").content.decode()
+    assert b"ML-1" in parcels.bytes_of(printed(owner, order, kind="zpl", ours=str(order.pk)))
 
 
 def test_printing_again_is_said_on_the_order(world: World, owner: Client) -> None:

@@ -359,6 +359,22 @@ def test_a_problem_on_the_way(toys: Toys) -> None:
     assert toys.rows("in_transit") == []
 
 
+def test_a_parcel_that_is_lost_is_awaited_by_nobody_until_it_turns_up(toys: Toys) -> None:
+    ship(toys)
+    late = toys.one("in_transit", "late", 11 * 24 * HOURS)
+    toys.press(late, "Declare it lost")
+    assert toys.rows("in_transit", 11 * 24 * HOURS) == []
+    order = Order.objects.get()
+    assert "the parcel is lost" in str(story._delivery(story.Facts(order, [], [])))
+    # The channel goes on telling of it.
+    toys.change("1", deliver_by=iso(NOW + 10 * 24 * HOURS), parcel={**toys.shop.orders["1"]["parcel"], "service": "x"})
+    order.refresh_from_db()
+    assert order.tags == ["lost"] and toys.rows("in_transit", 11 * 24 * HOURS) == []
+    arrive(toys)
+    order.refresh_from_db()
+    assert order.status == "delivered"
+
+
 def test_a_new_carrier_is_silent_for_longer_than_the_fixed_limit(toys: Toys) -> None:
     ship(toys)
     assert toys.rows("in_transit", 71 * HOURS) == []

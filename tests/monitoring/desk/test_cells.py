@@ -1,0 +1,92 @@
+"""The list's rows, which are put together without a template: what they say, and that nothing gets out of its place."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from monitoring.bench.measure import statements
+from monitoring.desk import cells, columns
+from monitoring.models import OrderColumns
+from orders.models import Order, SalesChannel
+from tests.monitoring.world import World
+
+EVIL = "<script>alert('x')</script>\"&"
+SAFE = "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;&quot;&amp;"
+
+
+def _all_columns(owner: Client) -> None:
+    owner.post("/orders/columns/", {"column": list(columns.COLUMNS)})
+    assert OrderColumns.objects.get().chosen == list(columns.COLUMNS)
+
+
+def test_each_column_has_a_cell() -> None:
+    assert list(cells.CELLS) == list(columns.COLUMNS)
+
+
+@pytest.mark.django_db
+def test_whatever_others_wrote_stays_text(owner: Client, world: World) -> None:
+    order = world.exported("1", ship_by=timezone.now() + timedelta(hours=5), held=True)
+    Order.objects.filter(pk=order.pk).update(external_id=EVIL, buyer_name=EVIL, city=EVIL, tags=[EVIL], currency="<b>")
+    SalesChannel.objects.update(name=EVIL)
+    order.items.update(sku=EVIL)
+    order.shipments.create(source="channel", carrier=EVIL, tracking_code=EVIL)
+    order.links.update(number=EVIL)
+    _all_columns(owner)
+    said = owner.get("/orders/").content.decode()
+    row = said[said.index("<tr data-row>") : said.index("</tbody>")]
+    assert "<script" not in row
+    assert "<b>\u00a0" not in row
+    # Number twice, channel, buyer, city, SKU, carrier, code, tag, the ERP's number twice.
+    assert row.count(SAFE) == 11
+    assert f'">{SAFE}</option>' in said
+
+
+@pytest.mark.django_db
+def test_a_row_says_what_there_is_to_know(owner: Client, world: World) -> None:
+    late = world.order("1", ship_by=timezone.now() - timedelta(hours=3), held=True, tags=["gift", "vip"])
+    Order.objects.filter(pk=late.pk).update(buyer_name="", city="Recife", state="")
+    _all_columns(owner)
+    row = str(owner.get("/orders/").context["lines"])
+    assert f'<a class="e-strong" href="/orders/{late.pk}/" data-open>1</a>' in row
+    for part in (
+        "Name withheld by the channel",
+        ">Recife<",
+        '<span class="e-chip e-amber">Held</span>',
+        '<span class="e-red-text"',
+        "late by 3 h",
+        '<span class="e-chip e-grey">gift</span> <span class="e-chip e-grey">vip</span>',
+        '<b class="e-score">',
+    ):
+        assert part in row, part
+
+
+@pytest.mark.django_db
+def test_the_open_page_gets_the_list_without_the_frame(owner: Client, world: World) -> None:
+    world.order("1")
+    world.order("2", "shipped")
+    whole = owner.get("/orders/?status=shipped").content.decode()
+    part = owner.get("/orders/?status=shipped", headers={"X-Part": "orders"}).content.decode()
+    assert "<html" in whole
+    assert "<html" not in part
+    assert "nav-sidebar" not in part
+    body = part[part.index("<section") : part.index("</section>")]
+    assert "<tr data-row>" in body
+    assert body.count("data-row") == 1
+    assert 'id="f-q"' in part
+
+
+@pytest.mark.django_db
+def test_the_list_alone_is_its_own_sellers_too(client: Client, owner: Client, world: World) -> None:
+    world.order("1")
+    answer: Any = client.get("/orders/", headers={"X-Part": "orders"})
+    assert (answer.status_code, answer.url) == (302, "/login/?next=/orders/")
+
+
+@pytest.mark.django_db
+def test_nobodys_rights_to_the_tables_are_read(owner: Client, world: World) -> None:
+    with statements() as seen:
+        owner.get("/orders/")
+    assert [sql for sql in seen if "auth_permission" in sql] == []
