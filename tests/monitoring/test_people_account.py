@@ -363,9 +363,9 @@ def test_the_second_factor_is_asked_for_after_a_new_password(
 ) -> None:
     settings.PUBLIC_URL = "https://hub.example"
     set_up(signed_in(), ana)
-    ask()
-    # In a session that lacks the second factor, too.
+    # In a session that lacks the second factor, too. Signing in later would end the link.
     browser = signed_in()
+    ask()
     assert browser.post(browser.get(link_of(sent[0])).headers["location"], NEW).status_code == 302
     later = client()
     later.post("/login/", {**LOGIN, "password": NEW["new_password1"]})
