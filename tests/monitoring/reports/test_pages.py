@@ -80,9 +80,9 @@ def test_who_only_looks_gets_no_buttons(world: World, viewer: Client) -> None:
 def test_what_an_order_is_worth_is_not_for_everybody(world: World, owner: Client) -> None:
     late(world)
     pages = ("/reports/awaiting_invoice/", "/reports/awaiting_invoice/export/")
-    assert all("119" in text_of(owner.get(path)) for path in pages)
+    assert all("119.90" in text_of(owner.get(path)) for path in pages)
     Membership.objects.update(sees_money=False)
-    assert not any("119" in text_of(owner.get(path)) for path in pages)
+    assert not any("119.90" in text_of(owner.get(path)) for path in pages)
 
 
 def test_a_stranger_sees_nothing(world: World, stranger: Client) -> None:
