@@ -7,6 +7,7 @@ from typing import Any
 
 from csp.decorators import csp_exempt
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -47,6 +48,9 @@ DUE = {
     "tomorrow": gettext_lazy("By tomorrow"),
     "all": gettext_lazy("All"),
 }
+# The cookie that keeps how labels were last printed.
+PRINTED_AS = "labels"
+YEAR = 365 * 24 * 3600
 MOST_AT_ONCE = gettext_lazy("No more than %(count)s orders at once: the first of them are here.")
 
 
@@ -196,6 +200,7 @@ def packing_labels(request: HttpRequest) -> HttpResponse:
     orders = _chosen(request, Permission.BUYER)
     lines = printing.lines(orders)
     states = [line.state for line in lines]
+    pdf, zpl = (len(printing.chosen(lines, kind, ())) for kind in (fetching.PDF, fetching.ZPL))
     return show(
         request,
         "packing_labels.html",
@@ -205,9 +210,10 @@ def packing_labels(request: HttpRequest) -> HttpResponse:
         asked=sum(state in (printing.State.READY, printing.State.OURS) for state in states),
         to_ask=sum(state in (printing.State.TO_ASK, printing.State.REFUSED) for state in states),
         under_way=sum(state in (printing.State.ON_THE_WAY, printing.State.WAITS) for state in states),
-        pdf=len(printing.chosen(lines, fetching.PDF, ())),
-        zpl=len(printing.chosen(lines, fetching.ZPL, ())),
+        pdf=pdf,
+        zpl=zpl,
         refused=any(state is printing.State.REFUSED for state in states),
+        prefers_zpl=request.COOKIES.get(PRINTED_AS) == "zpl" and (zpl or not pdf),
         can_set={seller.pk for seller in sellers_allowing(request, Permission.SETTINGS)},
     )
 
@@ -241,9 +247,13 @@ def packing_labels_print(request: HttpRequest) -> HttpResponseBase:
         messages.error(request, sentences.translated(str(error)))
         return HttpResponseRedirect(_labels_of(orders))
     printing.mark(found, actor(request))
-    if kind == fetching.ZPL:
-        return _file(content, f"{_('labels')}.zpl", kind, keep=True)
-    return _file(content, f"{_('labels')}.pdf", kind)
+    ending = "zpl" if kind == fetching.ZPL else "pdf"
+    answer = _file(content, f"{_('labels')}.{ending}", kind, keep=kind == fetching.ZPL)
+    # In the browser, since a printer belongs to a place and not to a person.
+    answer.set_cookie(
+        PRINTED_AS, ending, max_age=YEAR, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax"
+    )
+    return answer
 
 
 # --- The sender -----------------------------------------------------------------------------------------------------

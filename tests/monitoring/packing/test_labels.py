@@ -1,5 +1,6 @@
 """Channels' labels are fetched by the ledger, merged with ours in the chosen order, each once; a reprint is said."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from types import SimpleNamespace
@@ -194,6 +195,26 @@ def test_ours_instead_of_a_refused_one_may_be_zpl(order: Order, owner: Client) -
     work(Refusal("no"))
     assert 'value="zpl"' in owner.get(f"/packing/labels/?orders={order.pk}").content.decode()
     assert b"ML-1" in parcels.bytes_of(printed(owner, order, kind="zpl", ours=str(order.pk)))
+
+
+def test_how_labels_were_last_printed_is_what_the_next_page_offers_first(world: World, owner: Client) -> None:
+    own = parcels.to_send(world, "OWN-1")
+    paper, zebra = parcels.to_send(world, "PDF-1"), parcels.to_send(world, "ZPL-1")
+    parcels.label(parcels.parcel(paper), parcels.a_pdf("channel"))
+    parcels.label(parcels.parcel(zebra), parcels.ZPL, fetching.ZPL)
+
+    def first(order: Order) -> list[str]:
+        text = owner.get(f"/packing/labels/?orders={order.pk}").content.decode()
+        return re.findall(r'e-main" name="kind" value="(\w+)"', text)
+
+    assert first(own) == ["pdf"]
+    cookie = printed(owner, own, kind="zpl").cookies["labels"]
+    assert cookie["httponly"]
+    assert first(own) == first(zebra) == ["zpl"]
+    # Where there is no ZPL to be had, the other one is.
+    assert first(paper) == ["pdf"]
+    printed(owner, own, kind="pdf")
+    assert first(own) == ["pdf"]
 
 
 def test_printing_again_is_said_on_the_order(world: World, owner: Client) -> None:
