@@ -5,6 +5,7 @@ person sees and can replay.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
 from django.db import connection as database
@@ -21,6 +22,8 @@ from orders.ingest import Ingested, Refused, ingest
 from orders.models import SalesChannel
 
 log = logging.getLogger(__name__)
+
+D = TypeVar("D", OrderDocument, SaleState)
 
 LARGEST_DOCUMENT = 10 * 1024 * 1024
 # The database is away: no document's fault. It stays as it is and is read when the database is back.
@@ -92,40 +95,48 @@ def _insert(entries: Sequence[InboxEntry]) -> list[InboxEntry]:
     return new
 
 
-def read(connection: Connection, entries: Sequence[InboxEntry]) -> list[Ingested]:
+def read(connection: Connection, entries: Sequence[InboxEntry]) -> None:
     """Interprets stored documents of a channel: one bad one is one bad row, the others become orders."""
-    if not entries or connection.channel is None:
-        return []
-    documents: list[tuple[OrderDocument, InboxEntry]] = []
+    if (channel := connection.channel) is not None:
+        take(understood(connection, entries, OrderDocument), lambda read: _ingest(connection, channel, read))
+
+
+def understood(connection: Connection, entries: Sequence[InboxEntry], kind: type[D]) -> list[tuple[InboxEntry, D]]:
+    """Those that are such a document; the others become visible rows."""
+    found = []
     for entry in entries:
         try:
-            documents.append((_understand(connection, entry), entry))
+            document = interpret(connection.kind, bytes(entry.body), connection.settings)
+            if not isinstance(document, kind):
+                raise Failure(Category.BUG, f"The mapping of {connection.kind} gave no order.")
+            found.append((entry, document))
         except Failure as failure:
             reject(entry, failure)
-    return _take(connection, connection.channel, documents)
+    return found
 
 
-def _take(
-    connection: Connection, channel: SalesChannel, documents: Sequence[tuple[OrderDocument, InboxEntry]]
-) -> list[Ingested]:
+def take(read: Sequence[tuple[InboxEntry, D]], write: Callable[[Sequence[tuple[InboxEntry, D]]], None]) -> None:
     """All at once; one by one where something among them cannot be written, so that it takes no other with it."""
-    if not documents:
-        return []
-    sources = {id(document): entry for document, entry in documents}
+    if not read:
+        return
     try:
-        results = ingest(
-            channel,
-            [document for document, _entry in documents],
-            then=lambda results: _settle(connection, results, sources),
-        )
+        write(read)
     except AWAY:
         raise
     except Exception as error:  # noqa: BLE001 - a document must never take its worker down
-        if len(documents) > 1:
-            return [taken for one in documents for taken in _take(connection, channel, [one])]
-        reject(documents[0][1], bug(error, f"order of connection {connection.pk}"))
-        return []
-    return [result for result in results if isinstance(result, Ingested)]
+        if len(read) > 1:
+            for one in read:
+                take([one], write)
+            return
+        entry, _document = read[0]
+        about = f"document of connection {entry.connection_id}"
+        reject(entry, error if isinstance(error, Failure) else bug(error, about))
+
+
+def _ingest(connection: Connection, channel: SalesChannel, read: Sequence[tuple[InboxEntry, OrderDocument]]) -> None:
+    sources = {id(document): entry for entry, document in read}
+    documents = [document for _entry, document in read]
+    ingest(channel, documents, then=lambda results: _settle(connection, results, sources))
 
 
 def _settle(connection: Connection, results: Sequence[Ingested | Refused], sources: dict[int, InboxEntry]) -> None:
@@ -153,13 +164,6 @@ def mark_read(orders: Mapping[int, int | None]) -> None:
     """  # noqa: S608 - names of our own columns; every value is a parameter
     with database.cursor() as cursor:
         cursor.execute(statement, [*(value for pair in orders.items() for value in pair), timezone.now()])
-
-
-def _understand(connection: Connection, entry: InboxEntry) -> OrderDocument:
-    document = interpret(connection.kind, bytes(entry.body), connection.settings)
-    if not isinstance(document, OrderDocument):
-        raise Failure(Category.BUG, f"The mapping of {connection.kind} gave no order.")
-    return document
 
 
 def interpret(kind: str, body: bytes, settings: dict[str, object]) -> OrderDocument | SaleState:

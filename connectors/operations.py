@@ -218,7 +218,7 @@ def _exported(desk: Desk, job: Job, order: Order, erp_order: ErpOrder, *, adopte
 def _tie(desk: Desk, created: Sequence[tuple[Job, Link]]) -> None:
     """The fact is recorded even if another worker has the job by now: the ERP's order exists."""
     with transaction.atomic():
-        links = sales.attach_all([link for _job, link in created])
+        links = sales.attach([link for _job, link in created])
         # Lines may have been cancelled while they were on their way.
         since = {link.order_id: job.created_at if link.adopted else job.claimed_at for job, link in created}
         steps = []

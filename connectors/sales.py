@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from connectors import intake, ledger, planning
 from connectors.contract import SaleState
-from connectors.failures import Failure, Refusal
+from connectors.failures import Refusal
 from connectors.models import Connection, InboxEntry, Link
 from orders import bulk, doors
 from orders.documents import DispatchDocument, InvoiceDocument
@@ -20,46 +19,13 @@ from orders.vocabulary import Source
 
 def read(connection: Connection, entries: Sequence[InboxEntry]) -> None:
     """Interprets stored ERP documents and applies them. A bad one becomes a visible row."""
-    understood = []
-    for entry in entries:
-        try:
-            understood.append((entry, _understand(connection, entry)))
-        except Failure as failure:
-            intake.reject(entry, failure)
-    _take(connection, understood)
+    intake.take(intake.understood(connection, entries, SaleState), lambda read: _apply(connection, read))
 
 
-def _understand(connection: Connection, entry: InboxEntry) -> SaleState:
-    state = intake.interpret(connection.kind, bytes(entry.body), connection.settings)
-    if not isinstance(state, SaleState):
-        raise Refusal("is no ERP order", path="$")
-    return state
-
-
-def _take(connection: Connection, understood: Sequence[tuple[InboxEntry, SaleState]]) -> None:
-    """All at once; one by one where something among them cannot be written, so that it takes no other with it."""
-    if not understood:
-        return
-    try:
-        with transaction.atomic():
-            links = apply(connection, [state for _entry, state in understood])
-            read = zip(understood, links, strict=True)
-            intake.mark_read({entry.pk: link.order_id if link else None for (entry, _state), link in read})
-    except intake.AWAY:
-        raise
-    except Exception as error:  # noqa: BLE001 - a document must never take its worker down
-        if len(understood) > 1:
-            for one in understood:
-                _take(connection, [one])
-            return
-        entry, _state = understood[0]
-        about = f"ERP order of connection {connection.pk}"
-        intake.reject(entry, error if isinstance(error, Failure) else intake.bug(error, about))
-
-
-@transaction.atomic(savepoint=False)
-def apply(connection: Connection, states: Sequence[SaleState]) -> list[Link | None]:
-    """Facts of the ERP become facts of the orders; None where the ERP's order is none of ours. Raises `Refusal`."""
+@transaction.atomic
+def _apply(connection: Connection, read: Sequence[tuple[InboxEntry, SaleState]]) -> None:
+    """Facts of the ERP become facts of the orders; what is none of ours is of no use. Raises `Refusal`."""
+    states = [state for _entry, state in read]
     known = Link.objects.filter(connection=connection, external_id__in={state.external_id for state in states})
     about = dict(known.values_list("external_id", "order_id"))
     for state in states:
@@ -76,7 +42,8 @@ def apply(connection: Connection, states: Sequence[SaleState]) -> list[Link | No
     bulk.update(Link, list(links.values()), READ)
     ledger.ask([ledger.Step(connection.pk, "change_erp", f"cancelled:{row.pk}", row.order_id, 45) for row in cancelled])
     planning.tell_channel(moved)
-    return [links.get(state.external_id) for state in states]
+    ours = {external_id: link.order_id for external_id, link in links.items()}
+    intake.mark_read({entry.pk: ours.get(state.external_id) for entry, state in read})
 
 
 Facts = InvoiceDocument | DispatchDocument
@@ -101,20 +68,13 @@ def _news(said: Sequence[tuple[Link, SaleState]]) -> list[tuple[Order, list[Fact
     invoices = {(row.order_id, row.key): row for row in Invoice.objects.filter(order__in=telling)}
     rows = Shipment.objects.filter(order__in=telling, source=Source.ERP)
     parcels = {(row.order_id, row.external_id): row for row in rows}
-    return [
-        (
-            link.order,
-            [
-                *(one for one in state.invoices if not _known_invoice(invoices.get((link.order_id, one.key)), one)),
-                *(
-                    one
-                    for one in state.dispatches
-                    if not _known_parcel(parcels.get((link.order_id, one.external_id)), one)
-                ),
-            ],
-        )
-        for link, state in said
-    ]
+    news = []
+    for link, state in said:
+        order = link.order_id
+        facts: list[Facts] = [one for one in state.invoices if not _known_invoice(invoices.get((order, one.key)), one)]
+        facts += [one for one in state.dispatches if not _known_parcel(parcels.get((order, one.external_id)), one)]
+        news.append((link.order, facts))
+    return news
 
 
 def _known_invoice(row: Invoice | None, said: InvoiceDocument) -> bool:
@@ -133,7 +93,7 @@ def _lost_link(connection: Connection, state: SaleState) -> Link | None:
     order = order_of(state.hub_key)
     if order is None or order.seller_id != connection.seller_id:
         return None
-    adopted, _made = attach(connection, order, state.external_id, number=state.number, adopted=True)
+    (adopted,) = attach([tie(connection, order, state.external_id, number=state.number, adopted=True)])
     if adopted.external_id != state.external_id:
         raise Refusal(
             f"The ERP has sale {order.external_id} twice: as {adopted} and as {state.number or state.external_id}. "
@@ -156,12 +116,7 @@ def hub_key(order: Order) -> str:
     return f"entreposto:{order.channel_id}:{order.external_id}"
 
 
-def tie(connection: Connection, order: Order, external_id: str, **columns: Any) -> Link:
-    """A link, unsaved."""
-    return Link(order=order, connection=connection, external_id=external_id, created_at=timezone.now(), **columns)
-
-
-def attach(
+def tie(
     connection: Connection,
     order: Order,
     external_id: str,
@@ -169,17 +124,23 @@ def attach(
     number: str = "",
     total: Decimal | None = None,
     adopted: bool = False,
-) -> tuple[Link, bool]:
-    """Ties the order to the ERP's. The first tie wins; (link, whether it is this one and new)."""
-    made = tie(connection, order, external_id, number=number, total=total, adopted=adopted)
-    (link,) = attach_all([made])
-    return link, link is made
+) -> Link:
+    """A link, for `attach`."""
+    return Link(
+        order=order,
+        connection=connection,
+        external_id=external_id,
+        number=number,
+        total=total,
+        adopted=adopted,
+        created_at=timezone.now(),
+    )
 
 
 @transaction.atomic
-def attach_all(links: Sequence[Link]) -> list[Link]:
-    """Ties orders to the ERP's, each with the link given or, where it has one, with that; the links then hold the
-    orders as they are now. Raises `Refusal` where the ERP's order is another's already, and then ties none.
+def attach(links: Sequence[Link]) -> list[Link]:
+    """Ties orders to the ERP's, each with the link given or, where it has one, with that: the first tie wins. The links
+    then hold the orders as they are now. Raises `Refusal`, and ties none, where the ERP's order is another's already.
     """
     connection = links[0].connection
     with doors.together(link.order_id for link in links) as orders:

@@ -37,9 +37,16 @@ def _consent_end(connection: Connection) -> datetime | None:
     return timezone.now() + service.consent if service and service.consent else None
 
 
-def _consent_renews(connection: Connection) -> bool:
+def consent_renews(connection: Connection) -> bool:
+    """Whether each renewal of the tokens lets the permission begin anew."""
     service = registry.services().get(connection.kind)
     return service is not None and service.consent_renews
+
+
+def renews_itself(credential: Credential, now: datetime) -> bool:
+    """Whether its permission will not end as long as the connection works, which it does now."""
+    alive = credential.expires_at is not None and credential.expires_at > now
+    return alive and consent_renews(credential.connection)
 
 
 def held(connection: Connection) -> dict[str, Any]:
@@ -83,7 +90,7 @@ class ConnectionTokens:
             if self.secrets.get("access_token") == stale or _stale(self.secrets):
                 renewed = self.refresh(self.secrets)
                 row.sealed, row.expires_at = vault.seal(dict(renewed)), expiry(renewed)
-                if _consent_renews(self.connection):
+                if consent_renews(self.connection):
                     row.consent_until = _consent_end(self.connection)
                 row.save(update_fields=["sealed", "expires_at", "consent_until", "changed_at"])
                 # As it is stored, so that it can be compared with what is.

@@ -9,5 +9,3 @@ application = get_wsgi_application()
 # What starting has left stays: the collector need not look through it again and again.
 gc.collect()
 gc.freeze()
-# A page makes tens of thousands of objects that all go with it: looking for rings among them so often finds none.
-gc.set_threshold(20_000, 10, 10)

@@ -19,7 +19,7 @@ from monitoring.today import Today, today
 from orders.models import Order
 from orders.vocabulary import OrderStatus
 
-# Status counts touch every order; nobody sees a difference of some seconds there. All that calls for a person is
+# Counts by status look at many orders; nobody sees a difference of some seconds there. All that calls for a person is
 # counted anew each time.
 TILES_SECONDS = 15
 # What has ended is counted up to here: all orders there ever were would take half a second at a million of them.

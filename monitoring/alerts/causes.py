@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Count, Min, Q
 from django.urls import reverse
 
+from connectors import tokens
 from connectors.contract import Role
 from connectors.health import OPENS_AFTER
 from connectors.models import Connection, Credential, Job
@@ -166,10 +167,10 @@ def _stage(row: Credential, stages: Sequence[int], now: datetime) -> int | None:
     """Of the days before the end, the fewest that have been reached."""
     if row.consent_until is None:
         return None
+    if tokens.renews_itself(row, now):
+        return None
     service = services().get(row.connection.kind)
     if service and service.consent and service.consent_renews:
-        if row.expires_at and row.expires_at > now:
-            return None
         # One that lasts a month has not nearly ended when it begins.
         stages = [days for days in stages if timedelta(days=2 * days) <= service.consent]
     left = row.consent_until - now

@@ -19,6 +19,7 @@ from hub.tenancy import Permission
 from monitoring.alerts import channels, sending, wording
 from monitoring.models import AlertRule, Delivery, Destination
 from monitoring.pages import words
+from monitoring.pages.fields import whole_address
 from monitoring.pages.shell import action, back, form_page, log, must_act, one, page, sees, seller_to_set, show
 
 # No value of a secret field is ever put into a page; this says that there is one.
@@ -36,16 +37,6 @@ def address_of(destination: Destination) -> str:
     return urlsplit(opened["url"]).netloc.rpartition("@")[2]
 
 
-def _whole_address(text: str) -> None:
-    try:
-        parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        whole = False
-    if not whole or any(char.isspace() for char in text):
-        raise forms.ValidationError(_("Type the whole address, beginning with https://"))
-
-
 def _addresses(text: str) -> None:
     for part in text.split(","):
         validate_email(part.strip())
@@ -60,7 +51,7 @@ class DestinationForm(forms.Form):
         required=False,
         validators=[_addresses],
     )
-    url = forms.CharField(label=gettext_lazy("Address"), max_length=1000, validators=[_whole_address])
+    url = forms.CharField(label=gettext_lazy("Address"), max_length=1000, validators=[whole_address])
     token = forms.CharField(
         label=gettext_lazy("Token of the bot"),
         help_text=gettext_lazy("As BotFather gave it to you."),

@@ -26,6 +26,7 @@ from hub.models import Seller
 from hub.tenancy import Permission
 from monitoring.pages import words
 from monitoring.pages.connections import writable
+from monitoring.pages.fields import whole_address
 from monitoring.pages.shell import action, actor, form_page, log, page, person, sellers_allowing, show
 
 # Time to sign in at the service, look up a password and come back.
@@ -139,13 +140,8 @@ def _addresses(service: Service) -> list[tuple[str, str]]:
 
 
 def _address(text: str) -> None:
-    try:
-        parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        whole = False
-    if not whole or any(char.isspace() for char in text):
-        raise forms.ValidationError(_("Type the whole address, beginning with https://"))
+    whole_address(text)
+    parts = urlsplit(text)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise forms.ValidationError(_("Only the address: no user, no password, nothing after ? or #"))
 

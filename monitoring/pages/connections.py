@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from connectors import actions
+from connectors import actions, tokens
 from connectors.contract import Field, Service
 from connectors.failures import Failure
 from connectors.models import Connection, Credential, InboxEntry
@@ -38,7 +38,7 @@ def connection(request: HttpRequest, pk: int) -> HttpResponse:
     found = one(Connection.objects.select_related("seller", "channel"), request, pk)
     service = services().get(found.kind)
     health = figures.health(request, Connection.objects.filter(pk=pk))
-    permission, tone = _permission(found, service)
+    permission, tone = _permission(found)
     return show(
         request,
         "connection.html",
@@ -88,13 +88,13 @@ def _choices(found: Connection, service: Service | None) -> list[tuple[str, Any]
     ]
 
 
-def _permission(found: Connection, service: Service | None) -> tuple[str, str]:
+def _permission(found: Connection) -> tuple[str, str]:
     """(how long the service lets the hub in, tone); empty where nothing is known of an end."""
-    row = Credential.objects.filter(connection=found).first()
+    row = Credential.objects.filter(connection=found).select_related("connection").first()
     if row is None or row.consent_until is None:
         return "", ""
     now = timezone.now()
-    if service and service.consent_renews and row.expires_at and row.expires_at > now:
+    if tokens.renews_itself(row, now):
         return _("renews itself"), ""
     day = date_format(timezone.localdate(row.consent_until), "SHORT_DATE_FORMAT")
     left = row.consent_until - now

@@ -13,10 +13,11 @@ from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import password_validators_help_texts
 from django.contrib.auth.views import PasswordResetConfirmView, PasswordResetView
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.generic.base import ContextMixin
 
 from hub.people import forgotten
 from hub.people.activity import address_of, record
@@ -54,15 +55,23 @@ class NewPasswordForm(SetPasswordForm):
         self.fields["new_password1"].help_text = ""
 
 
-class Forgotten(PasswordResetView):
+class Framed(ContextMixin):
+    """Inside the frame of all pages."""
+
+    request: HttpRequest
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**admin.site.each_context(self.request), **super().get_context_data(**kwargs)}
+
+
+class Forgotten(Framed, PasswordResetView):
     form_class = AskForm
     template_name = "monitoring/people_forgotten.html"
     title = gettext_lazy("Forgot your password?")
     success_url = reverse_lazy("admin:login")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        frame = admin.site.each_context(self.request)
-        return {**frame, **super().get_context_data(**kwargs), "can_mail": forgotten.can_mail()}
+        return super().get_context_data(**kwargs, can_mail=forgotten.can_mail())
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
         """The same answer whether or not there is such a person."""
@@ -77,7 +86,7 @@ class Forgotten(PasswordResetView):
         return super().form_valid(form)
 
 
-class NewPassword(PasswordResetConfirmView):
+class NewPassword(Framed, PasswordResetConfirmView):
     """Nobody is signed in by it: that still takes the second factor."""
 
     form_class = NewPasswordForm
@@ -86,9 +95,8 @@ class NewPassword(PasswordResetConfirmView):
     success_url = reverse_lazy("admin:login")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        frame = admin.site.each_context(self.request)
         hints = [text for text in password_validators_help_texts() if text]
-        return {**frame, **super().get_context_data(**kwargs), "title": self.title, "hints": hints}
+        return {**super().get_context_data(**kwargs), "title": self.title, "hints": hints}
 
     def form_valid(self, form: SetPasswordForm[User]) -> HttpResponse:
         answer = super().form_valid(form)

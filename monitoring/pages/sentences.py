@@ -69,7 +69,6 @@ TEMPLATES = (
     gettext_noop("is not a gzip file"),
     gettext_noop("is cut off or larger than any NF-e"),
     gettext_noop("must be above zero"),
-    gettext_noop("is no ERP order"),
     gettext_noop("The %(what)s is nested too deeply to be real."),
     gettext_noop("The %(what)s is not valid JSON: %(detail)s."),
     gettext_noop("The document is larger than %(size)s MB."),

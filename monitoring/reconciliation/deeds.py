@@ -105,9 +105,8 @@ def _tie(request: Request, external_id: str, code: str) -> Link:
     if entry is not None and entry.cancelled:
         raise Refusal(_("The ERP's order %(number)s is cancelled.") % {"number": number})
     Link.objects.filter(connection=erp, order=order).exclude(external_id=external_id).delete()
-    link, _made = sales.attach(
-        erp, order, external_id, number=number, total=entry.total if entry is not None else None, adopted=True
-    )
+    total = entry.total if entry is not None else None
+    (link,) = sales.attach([sales.tie(erp, order, external_id, number=number, total=total, adopted=True)])
     waiting = Job.objects.filter(order=order, operation="export").exclude(state=Job.State.DONE)
     waiting.update(state=Job.State.DONE, finished_at=timezone.now())
     doors.append(order, code, request.source, {"number": number}, request.actor)

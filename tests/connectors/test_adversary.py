@@ -107,7 +107,7 @@ def test_a_lost_answer_is_asked_for_less_and_less_often(toy: Toys) -> None:
 def test_an_answer_we_cannot_store_ends_with_a_person(toy: Toys) -> None:
     toy.shop.place("1")
     toy.poll()
-    with patch.object(sales, "attach_all", side_effect=ValueError("too long for its column")):
+    with patch.object(sales, "attach", side_effect=ValueError("too long for its column")):
         settle(toy, 8)
     job = export_job()
     assert job.state == Job.State.REFUSED and job.uncertain and len(toy.erp.orders) == 1
@@ -437,7 +437,7 @@ def test_the_database_away_leaves_a_job_to_be_looked_up(toy: Toys) -> None:
     toy.shop.place("1")
     toy.poll()
     with (
-        patch.object(sales, "attach_all", side_effect=OperationalError("gone")),
+        patch.object(sales, "attach", side_effect=OperationalError("gone")),
         pytest.raises(OperationalError),
     ):
         tasks.drain(toy.books.pk)
@@ -524,7 +524,7 @@ def test_an_erp_document_that_cannot_be_applied_is_a_visible_row(toy: Toys) -> N
     link = Link.objects.get()
     toy.erp.orders[link.external_id]["invoices"] = [{"key": KEY}]
     actions.fetch_one(toy.books, link.external_id, "ana")
-    with patch.object(sales, "apply", side_effect=ValueError("odd")):
+    with patch.object(sales, "_apply", side_effect=ValueError("odd")):
         toy.drain()
     entry = InboxEntry.objects.get(connection=toy.books)
     assert entry.state == "rejected" and "odd" in entry.error

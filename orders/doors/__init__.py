@@ -1,0 +1,36 @@
+"""Every way a fact enters an order, besides the channel's documents (`ingest`).
+
+Each door locks the order, may be used again with the same fact without effect, writes the timeline in the same
+transaction and names the source. The order that was passed in holds the new state afterwards.
+"""
+
+from orders.doors.answers import mark_exported, record_answer
+from orders.doors.deadlines import reckon_deadlines
+from orders.doors.papers import invoice_document, record_invoice
+from orders.doors.parcels import record_dispatch, record_tracking, take_back_dispatch
+from orders.doors.people import called, correct_sku, declare_lost, hold, note, release, tag, untag
+from orders.doors.writing import append, append_all, together
+from orders.invoices import InvoiceRefused
+
+__all__ = [
+    "InvoiceRefused",
+    "append",
+    "append_all",
+    "called",
+    "correct_sku",
+    "declare_lost",
+    "hold",
+    "invoice_document",
+    "mark_exported",
+    "note",
+    "reckon_deadlines",
+    "record_answer",
+    "record_dispatch",
+    "record_invoice",
+    "record_tracking",
+    "release",
+    "tag",
+    "take_back_dispatch",
+    "together",
+    "untag",
+]
