@@ -10,7 +10,7 @@ from connectors import tokens
 from connectors.failures import Category, Failure
 from connectors.models import Backfill, Connection, Credential, Job
 from monitoring.pages import connect
-from tests.monitoring.world import World, browser_of, person
+from tests.monitoring.world import World, browser_of, person, text_of
 
 SECRET = "s3cret-of-the-application"
 FORM = {"name": "Bling da loja", "field_client_id": "app-1", "field_client_secret": SECRET}
@@ -32,10 +32,10 @@ def test_pause_and_resume_whole_and_by_flow(owner: Client, world: World) -> None
 
 def test_what_was_announced_is_listed(owner: Client, world: World, other: World) -> None:
     mine, _theirs = world.rejected("A-1"), other.rejected("B-2")
-    page = owner.get(f"/connections/{world.shop.pk}/").content.decode()
+    page = text_of(owner.get(f"/connections/{world.shop.pk}/"))
     assert f"/failures/documents/{mine.pk}/" in page and "B-2" not in page and "This is not an amount." in page
     mine.__class__.objects.update(received_at=timezone.now() - timedelta(days=2))
-    assert "A-1" not in owner.get(f"/connections/{world.shop.pk}/").content.decode()
+    assert "A-1" not in text_of(owner.get(f"/connections/{world.shop.pk}/"))
 
 
 def test_an_unknown_flow_pauses_nothing(owner: Client, world: World) -> None:
@@ -56,7 +56,7 @@ def test_backfill_of_whole_days_with_progress(owner: Client, world: World) -> No
     owner.post(f"{path}backfill/", {"since": "2026-02-01", "until": "2026-02-28"})
     row = Backfill.objects.get()
     assert ((row.until - row.since).days, row.asked_by) == (28, "ana")
-    assert "progressbar" in owner.get(path).content.decode()
+    assert "progressbar" in text_of(owner.get(path))
 
 
 @pytest.mark.parametrize(("answer", "said"), [((True, "LOJA 1"), "LOJA 1"), ((False, "Wrong key."), "Wrong key.")])
@@ -64,11 +64,11 @@ def test_the_connection_is_tested(
     owner: Client, world: World, monkeypatch: pytest.MonkeyPatch, answer: tuple[bool, str], said: str
 ) -> None:
     monkeypatch.setattr("connectors.actions.check", lambda connection: answer)
-    assert said in owner.post(f"/connections/{world.shop.pk}/check/", follow=True).content.decode()
+    assert said in text_of(owner.post(f"/connections/{world.shop.pk}/check/", follow=True))
 
 
 def test_what_it_can_do_is_said_in_words(owner: Client, world: World) -> None:
-    page = owner.get(f"/connections/{world.erp.pk}/").content.decode()
+    page = text_of(owner.get(f"/connections/{world.erp.pk}/"))
     assert "Takes new orders" in page
 
 
@@ -81,11 +81,11 @@ def test_a_secret_is_never_shown_again(owner: Client, world: World) -> None:
     assert tokens.secrets_of(made)["client_secret"] == SECRET
     assert SECRET not in str(made.settings)
     for path in (f"/connections/{made.pk}/", f"/connections/{made.pk}/change/"):
-        assert SECRET not in owner.get(path).content.decode()
+        assert SECRET not in text_of(owner.get(path))
 
 
 def test_a_form_with_an_error_does_not_send_the_secret_back(owner: Client, world: World) -> None:
-    page = owner.post("/connect/bling/", {**FORM, "name": ""}).content.decode()
+    page = text_of(owner.post("/connect/bling/", {**FORM, "name": ""}))
     assert SECRET not in page
     assert not Connection.objects.filter(name="Bling da loja").exists()
 
@@ -107,7 +107,7 @@ def test_an_installation_of_ones_own_has_its_address(owner: Client, world: World
     made = Connection.objects.get(kind="tryton")
     assert made.settings["hosts"] == {"api": "https://erp.example.com"}
     assert (made.settings["confirm"], made.state) == ("false", Connection.State.ACTIVE)
-    assert "https://erp.example.com" in owner.get(f"/connections/{made.pk}/change/").content.decode()
+    assert "https://erp.example.com" in text_of(owner.get(f"/connections/{made.pk}/change/"))
     owner.post(f"/connections/{made.pk}/change/", {**TRYTON, "host_api": "http://10.0.0.7:8000", "field_password": ""})
     made.refresh_from_db()
     assert made.settings["hosts"] == {"api": "http://10.0.0.7:8000"}
@@ -197,18 +197,18 @@ def test_consent_there_and_back(owner: Client, world: World, consenting: None) -
 
 def test_signing_in_says_how_long_it_lasts(owner: Client, world: World, consenting: None) -> None:
     shop, path = Connection.objects.filter(pk=world.shop.pk), f"/connections/{world.shop.pk}/"
-    assert "Permission" not in owner.get(path).content.decode()
+    assert "Permission" not in text_of(owner.get(path))
     shop.update(kind="amazon")
     owner.get("/connect/callback/", {"state": state_of(owner, world.shop), "code": "good"})
     ends = Credential.objects.get().consent_until
     assert ends is not None and timedelta(days=364) < ends - timezone.now() <= timedelta(days=365)
-    assert "in 364 days" in owner.get(path).content.decode()
+    assert "in 364 days" in text_of(owner.get(path))
     # Mercado Livre's lasts half a year, anew with each renewal.
     shop.update(kind="mercado_livre")
     Credential.objects.update(expires_at=timezone.now() + timedelta(hours=6))
-    assert "renews itself" in owner.get(path).content.decode()
+    assert "renews itself" in text_of(owner.get(path))
     Credential.objects.update(expires_at=None, consent_until=timezone.now())
-    assert "ended on" in owner.get(path).content.decode()
+    assert "ended on" in text_of(owner.get(path))
 
 
 def test_a_person_says_when_a_permission_ends(owner: Client, world: World) -> None:
@@ -218,7 +218,7 @@ def test_a_person_says_when_a_permission_ends(owner: Client, world: World) -> No
     assert Credential.objects.get().consent_until is None
     owner.post(path, {**AMAZON, "consent_until": "2031-05-20"})
     assert timezone.localdate(Credential.objects.get().consent_until) == date(2031, 5, 20)
-    assert 'value="2031-05-20"' in owner.get(path).content.decode()
+    assert 'value="2031-05-20"' in text_of(owner.get(path))
     owner.post(path, {**AMAZON, "consent_until": ""})
     assert Credential.objects.get().consent_until is None
     assert "consent_until" not in owner.get(f"/connections/{world.erp.pk}/change/").context["form"].fields
@@ -229,7 +229,7 @@ def test_a_failed_exchange_changes_nothing(owner: Client, world: World, consenti
     answer = owner.get("/connect/callback/", {"state": state_of(owner, world.shop), "code": "bad"}, follow=True)
     world.shop.refresh_from_db()
     assert world.shop.state == Connection.State.SIGN_IN
-    assert "The code is used up." in answer.content.decode()
+    assert "The code is used up." in text_of(answer)
 
 
 def test_a_state_is_good_for_its_own_person_only(owner: Client, world: World, consenting: None) -> None:

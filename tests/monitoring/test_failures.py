@@ -2,7 +2,7 @@ from django.test import Client
 
 from connectors.models import InboxEntry, Job
 from monitoring.incidents import gather
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 
 def test_one_is_tried_again(owner: Client, world: World) -> None:
@@ -26,7 +26,7 @@ def test_incidents_come_first_and_only_ones_own(owner: Client, world: World, oth
     gather.gather()
     page = owner.get("/failures/")
     (seen,) = page.context["incidents"]["open"]
-    assert "3 have this cause" in page.content.decode()
+    assert "3 have this cause" in text_of(page)
     assert (seen.incident.blocked, seen.incident.seller) == (3, world.seller)
 
 
@@ -35,7 +35,7 @@ def test_a_failed_order_is_found_by_its_number(owner: Client, world: World) -> N
     entry = world.rejected("79")
     assert [job for job, _alike in owner.get("/failures/?q=78").context["jobs"]] == [jobs[1]]
     assert owner.get("/failures/?q=79").context["entries"] == [entry]
-    assert "Nothing of this kind." in owner.get("/failures/?q=80").content.decode()
+    assert "Nothing of this kind." in text_of(owner.get("/failures/?q=80"))
 
 
 def test_the_ticked_ones(owner: Client, world: World, other: World) -> None:
@@ -70,7 +70,7 @@ def test_handled_by_hand_needs_a_reason(owner: Client, world: World) -> None:
 
 
 def test_a_document_is_shown_as_it_came(owner: Client, world: World) -> None:
-    page = owner.get(f"/failures/documents/{world.rejected('9').pk}/").content.decode()
+    page = text_of(owner.get(f"/failures/documents/{world.rejected('9').pk}/"))
     assert "12345678901234567890.10" in page
 
 
@@ -79,7 +79,7 @@ def test_reading_again_says_what_came_of_it(owner: Client, world: World) -> None
     answer = owner.post(f"/failures/documents/{entry.pk}/replay/", follow=True)
     entry.refresh_from_db()
     assert entry.state == InboxEntry.State.REJECTED
-    assert "It still cannot be read." in answer.content.decode()
+    assert "It still cannot be read." in text_of(answer)
 
 
 def test_views(owner: Client, world: World) -> None:

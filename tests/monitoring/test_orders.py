@@ -8,7 +8,7 @@ from django.utils import timezone
 from connectors.models import Connection, Job
 from monitoring.pages import orders as page
 from orders.models import Order, OrderEvent, Payment
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 
 def numbers(client: Client, query: str = "") -> list[str]:
@@ -83,7 +83,7 @@ def test_counting_stops(owner: Client, world: World, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(page, "COUNT_UP_TO", 55)
     for number in range(60):
         world.order(str(number))
-    assert "More than 55 orders" in owner.get("/orders/").content.decode()
+    assert "More than 55 orders" in text_of(owner.get("/orders/"))
 
 
 # --- One order -----------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_no_erp_at_all(owner: Client, world: World) -> None:
 def test_the_page_shows_calls_escaped_and_withheld_data(owner: Client, world: World) -> None:
     order = world.order("1", buyer={}, ship_to={}, buyer_name="", holds=["masked"], released_holds=["masked"])
     world.call(order)
-    page_text = owner.get(f"/orders/{order.pk}/").content.decode()
+    page_text = text_of(owner.get(f"/orders/{order.pk}/"))
     assert "Address withheld by the channel" in page_text
     assert "&lt;b&gt;no&lt;/b&gt;" in page_text
 
@@ -163,7 +163,7 @@ def test_hold_release_and_note(owner: Client, world: World) -> None:
     assert Job.objects.filter(order=order, operation="export").exists()
     owner.post(f"/orders/{order.pk}/note/", {"text": "called the buyer"})
     assert OrderEvent.objects.get(order=order, code="note").actor == "ana"
-    assert "called the buyer" in owner.get(f"/orders/{order.pk}/").content.decode()
+    assert "called the buyer" in text_of(owner.get(f"/orders/{order.pk}/"))
 
 
 def test_it_is_leafed_through_only_so_far(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,13 +178,13 @@ def test_it_is_leafed_through_only_so_far(owner: Client, world: World, monkeypat
 
 def test_times_are_those_of_the_clock_here(owner: Client, world: World) -> None:
     order = world.order("1", ship_by=datetime(2026, 3, 9, 2, 30, tzinfo=UTC))
-    assert "03/08/2026 11:30 p.m." in owner.get(f"/orders/{order.pk}/").content.decode()
+    assert "03/08/2026 11:30 p.m." in text_of(owner.get(f"/orders/{order.pk}/"))
 
 
 def test_a_way_of_paying_has_a_name(owner: Client, world: World) -> None:
     order = world.order("1")
     Payment.objects.create(order=order, external_id="1", method="account_money", amount=order.total)
     Payment.objects.create(order=order, external_id="2", method="of_tomorrow", amount=order.total)
-    page = owner.get(f"/orders/{order.pk}/").content.decode()
+    page = text_of(owner.get(f"/orders/{order.pk}/"))
     assert "Balance at the channel" in page
     assert "of_tomorrow" in page

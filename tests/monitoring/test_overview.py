@@ -14,13 +14,13 @@ from connectors.models import Budget, Connection, InboxEntry, Job
 from hub.models import Membership
 from monitoring.today import Amount
 from orders.vocabulary import Logistics
-from tests.monitoring.world import World, browser_of, person
+from tests.monitoring.world import World, browser_of, person, text_of
 
 CLEAR = "All clear"
 
 
 def text(client: Client) -> str:
-    return client.get("/").content.decode()
+    return text_of(client.get("/"))
 
 
 def test_all_clear_when_every_sale_is_in_the_erp(owner: Client, world: World) -> None:
@@ -177,7 +177,7 @@ def test_every_departure_leads_to_its_orders(owner: Client, world: World, days: 
     world.exported("theirs", ship_by=evening + timedelta(days=days), logistics=Logistics.FULFILLED)
     world.exported("late", ship_by=MORNING - timedelta(hours=1))
     [(_count, _until, link)] = departures(owner)
-    page = owner.get(link).content.decode()
+    page = text_of(owner.get(link))
     assert ">ours<" in page
     assert ">theirs<" not in page
     assert ">late<" not in page
@@ -268,4 +268,4 @@ def test_what_has_ended_is_counted_up_to_a_limit(owner: Client, world: World, mo
         "cancelled": (1, False),
         "returned": (0, False),
     }
-    assert "<b>2+</b>" in page.content.decode()
+    assert "<b>2+</b>" in text_of(page)

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from tests.monitoring.test_strangers import NAMES, _path, fill
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 POLICY = {
     "default-src 'none'",
@@ -51,7 +51,7 @@ def test_the_colours_are_a_file_that_may_be_kept(client: Client) -> None:
 
 def test_no_page_writes_its_own_script_or_style(owner: Client, world: World) -> None:
     for path in ("/", "/orders/", "/failures/", "/people/", "/account/", "/login/"):
-        text = owner.get(path).content.decode()
+        text = text_of(owner.get(path))
         assert "<style" not in text
         assert text.count("<script") == text.count("<script src=")
         assert " onchange=" not in text

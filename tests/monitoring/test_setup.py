@@ -13,7 +13,7 @@ from hub.models import Membership, Seller
 from monitoring import demonstration
 from monitoring.models import Destination
 from orders.models import Order
-from tests.monitoring.world import World, browser_of, person
+from tests.monitoring.world import World, browser_of, person, text_of
 
 
 def done(client: Client) -> list[bool]:
@@ -34,8 +34,8 @@ def test_nothing_is_done_at_first_and_the_page_says_what_to_do(fresh: Client) ->
     page = fresh.get("/")
     assert done(fresh) == [False] * 6
     assert page.context["checklist"].following.link == "/connect/"
-    assert "Choose a channel" in page.content.decode()
-    assert "All clear" not in page.content.decode()
+    assert "Choose a channel" in text_of(page)
+    assert "All clear" not in text_of(page)
 
 
 def test_steps_are_done_by_facts_alone(owner: Client, world: World) -> None:
@@ -60,7 +60,7 @@ def test_steps_are_done_by_facts_alone(owner: Client, world: World) -> None:
 def test_put_away_and_brought_back(owner: Client, world: World) -> None:
     owner.post(f"/setup/{world.seller.pk}/close/", {"next": "/"})
     assert owner.get("/").context["checklist"] is None
-    assert "Connect a channel" in owner.get("/setup/").content.decode()
+    assert "Connect a channel" in text_of(owner.get("/setup/"))
     owner.post(f"/setup/{world.seller.pk}/open/")
     assert owner.get("/").context["checklist"] is not None
 
@@ -135,7 +135,7 @@ def test_it_brings_a_shop_and_takes_all_of_it_away(
 def test_what_is_connected_in_earnest_is_never_deleted(boss: Client, here: demonstration.Demonstration) -> None:
     here.start()
     Connection.objects.filter(seller__slug=demonstration.SLUG, role="erp").update(settings={})
-    page = boss.post("/setup/demo/remove/", follow=True).content.decode()
+    page = text_of(boss.post("/setup/demo/remove/", follow=True))
     assert "has a connection to a real service" in page
     assert here.running
     assert Connection.objects.count() == 3
@@ -157,7 +157,7 @@ def test_it_goes_on_with_what_it_knew(here: demonstration.Demonstration, db: Non
 
 
 def test_without_simulators_or_rights_there_is_none(boss: Client, owner: Client, here: Any, monkeypatch: Any) -> None:
-    assert "Demonstration" not in owner.get("/setup/").content.decode()
+    assert "Demonstration" not in text_of(owner.get("/setup/"))
     assert owner.post("/setup/demo/start/").status_code == 403
     monkeypatch.setattr(demonstration, "here", None)
     assert boss.post("/setup/demo/start/").status_code == 403

@@ -14,7 +14,7 @@ from orders.documents import DispatchDocument, InvoiceDocument
 from orders.invoices import key_digit
 from orders.models import Answer, Order
 from orders.vocabulary import Source
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 _BODY = "3526111234567800019555001000001234100001234"
 KEY = f"{_BODY}{key_digit(_BODY)}"
@@ -198,7 +198,7 @@ def test_the_page_shows_the_move_the_letter_and_one_kind_of_history(owner: Clien
     order = world.exported("1")
     world.call(order)
     doors.note(order, "Call first.", "ana")
-    page = owner.get(f"/orders/{order.pk}/").content.decode()
+    page = text_of(owner.get(f"/orders/{order.pk}/"))
     assert "issues the invoice" in page
     assert "In the ERP: N1" in page
     assert "Call first." in page

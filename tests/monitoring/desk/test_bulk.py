@@ -85,7 +85,7 @@ def test_what_is_not_possible_is_named(owner: Client, world: World) -> None:
     fine.refresh_from_db()
     assert fine.status == "shipped"
     assert (task.changed, task.failed, task.errors[0]["number"]) == (1, 1, "2")
-    page = owner.get(f"/orders/bulk/{task.pk}/").content.decode()
+    page = text_of(owner.get(f"/orders/bulk/{task.pk}/"))
     assert "was cancelled" in page
 
 
@@ -146,7 +146,7 @@ def test_later_orders_are_no_part_of_it(owner: Client, world: World) -> None:
 
 def test_the_preview_changes_nothing(owner: Client, world: World) -> None:
     world.order("1")
-    page = owner.post("/orders/bulk/ask/", {"kind": "hold", "all": "yes", "query": "state=PE"}).content.decode()
+    page = text_of(owner.post("/orders/bulk/ask/", {"kind": "hold", "all": "yes", "query": "state=PE"}))
     assert "1 order" in page
     assert not BulkTask.objects.exists()
     assert owner.post("/orders/bulk/ask/", {"kind": "hold"}).status_code == 302
@@ -251,7 +251,7 @@ def test_a_workbook_has_an_end(owner: Client, world: World, monkeypatch: pytest.
     world.order("1")
     world.order("2")
     task = begun(owner, "export", all="yes", format="xlsx")
-    assert "CSV" in owner.get(f"/orders/bulk/{task.pk}/").content.decode()
+    assert "CSV" in text_of(owner.get(f"/orders/bulk/{task.pk}/"))
     assert file_of(owner, task).status_code == 404
 
 

@@ -11,7 +11,7 @@ from monitoring.bench.measure import statements
 from monitoring.desk import cells, columns
 from monitoring.models import OrderColumns
 from orders.models import Order, SalesChannel
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 EVIL = "<script>alert('x')</script>\"&"
 SAFE = "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;&quot;&amp;"
@@ -35,7 +35,7 @@ def test_whatever_others_wrote_stays_text(owner: Client, world: World) -> None:
     order.shipments.create(source="channel", carrier=EVIL, tracking_code=EVIL)
     order.links.update(number=EVIL)
     _all_columns(owner)
-    said = owner.get("/orders/").content.decode()
+    said = text_of(owner.get("/orders/"))
     row = said[said.index("<tr data-row>") : said.index("</tbody>")]
     assert "<script" not in row
     assert "<b>\u00a0" not in row
@@ -67,8 +67,8 @@ def test_a_row_says_what_there_is_to_know(owner: Client, world: World) -> None:
 def test_the_open_page_gets_the_list_without_the_frame(owner: Client, world: World) -> None:
     world.order("1")
     world.order("2", "shipped")
-    whole = owner.get("/orders/?status=shipped").content.decode()
-    part = owner.get("/orders/?status=shipped", headers={"X-Part": "orders"}).content.decode()
+    whole = text_of(owner.get("/orders/?status=shipped"))
+    part = text_of(owner.get("/orders/?status=shipped", headers={"X-Part": "orders"}))
     assert "<html" in whole
     assert "<html" not in part
     assert "nav-sidebar" not in part

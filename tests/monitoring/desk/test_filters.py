@@ -10,7 +10,7 @@ from django.utils import timezone
 from monitoring.desk import filters
 from orders import priority
 from orders.models import Order, Shipment
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 
 def numbers(client: Client, query: str = "") -> list[str]:
@@ -72,7 +72,7 @@ def test_chips_say_what_is_set_and_take_it_away(owner: Client, four: World) -> N
     chips = answer.context["chips"]
     assert [(str(chip.label), chip.value) for chip in chips] == [("Channel", "Loja casa"), ("Status", "To dispatch")]
     assert chips[0].without == "?status=open&sort=old"
-    assert "To dispatch <span" in answer.content.decode()
+    assert "To dispatch <span" in text_of(answer)
 
 
 def test_each_row_says_why_it_stands_there(owner: Client, four: World) -> None:
@@ -80,7 +80,7 @@ def test_each_row_says_why_it_stands_there(owner: Client, four: World) -> None:
     answer = owner.get("/orders/?status=open")
     first = answer.context["rows"][0]
     assert first.place.score == round(sum(one.points * one.weight for one in first.place.reasons) / 100) > 90
-    text = answer.content.decode()
+    text = text_of(answer)
     assert "1 h late" in text
     assert "marked as important" in text
     assert owner.get("/orders/").context["rows"][0].place is None

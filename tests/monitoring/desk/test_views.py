@@ -6,7 +6,7 @@ from django.test import Client
 from monitoring.models import OrderColumns, SavedView
 from orders import priority
 from orders.models import Order
-from tests.monitoring.world import World, browser_of, person
+from tests.monitoring.world import World, browser_of, person, text_of
 
 QUERY = "status=open&state=PE&page=7&nonsense=1"
 
@@ -48,7 +48,7 @@ def test_columns_are_kept_for_each_person(owner: Client, viewer: Client, world: 
     world.order("1", tags=["gift"])
     owner.post("/orders/columns/", {"column": ["tags", "items", "carrier", "made up"], "query": "status=approved"})
     assert [name for name, _label in owner.get("/orders/").context["columns"]] == ["items", "carrier", "tags"]
-    assert "2 × CAF-500" in owner.get("/orders/").content.decode()
+    assert "2 × CAF-500" in text_of(owner.get("/orders/"))
     assert len(viewer.get("/orders/").context["columns"]) == 5
     owner.post("/orders/columns/", {})
     assert not OrderColumns.objects.exists()
@@ -62,7 +62,7 @@ def test_new_weights_weigh_anew(owner: Client, world: World) -> None:
     world.seller.refresh_from_db()
     assert world.seller.weights == {"urgency": 0, "impact": 100, "cost": 0, "customer": 0}
     assert Order.objects.get().worth is None
-    assert 'value="100"' in owner.get(f"/orders/weights/{world.seller.pk}/").content.decode()
+    assert 'value="100"' in text_of(owner.get(f"/orders/weights/{world.seller.pk}/"))
 
 
 def test_all_zero_is_refused(owner: Client, world: World) -> None:
@@ -75,7 +75,7 @@ def test_all_zero_is_refused(owner: Client, world: World) -> None:
 def test_only_who_sets_the_seller_up_weighs(world: World, role: str) -> None:
     client = browser_of(person("otto", world, role))
     assert client.post(f"/orders/weights/{world.seller.pk}/", {"urgency": "1"}).status_code == 403
-    assert "/orders/weights/" not in client.get("/orders/").content.decode()
+    assert "/orders/weights/" not in text_of(client.get("/orders/"))
 
 
 def test_a_strangers_weights_do_not_exist(stranger: Client, world: World) -> None:

@@ -18,7 +18,7 @@ from orders.models import Order, OrderEvent, OrderItem
 from orders.vocabulary import Hold
 from tests.monitoring.incidents.shop import Toys
 from tests.monitoring.incidents.test_gather import MINUTE, numbers
-from tests.monitoring.world import World, browser_of, person
+from tests.monitoring.world import World, browser_of, person, text_of
 
 ALL = Choice()
 
@@ -39,7 +39,7 @@ def log_of(toys: Toys) -> list[tuple[Any, ...]]:
 
 def press(client: Client, incident: Incident, **fields: Any) -> str:
     answer = client.post(f"/incidents/{incident.pk}/cure/", {"which": "all", **fields}, follow=True)
-    return str(answer.content.decode())
+    return str(text_of(answer))
 
 
 def test_five_hundred_failures_of_three_causes_take_three_presses(toys: Toys) -> None:
@@ -201,7 +201,7 @@ def test_the_sku_is_corrected_and_sent_in_one_step(toys: Toys) -> None:
     answer = client_of(toys).post(
         f"/incidents/{incident.pk}/correct/", {"sku": "LAMP", "erp_sku": "LAMPADA"}, follow=True
     )
-    assert "2 are tried again now." in answer.content.decode()
+    assert "2 are tried again now." in text_of(answer)
     assert log_of(toys) == [
         ("ana-owner", "sku_corrected", "LAMP", {"erp_sku": "LAMPADA", "count": 2}),
         ("ana-owner", "steps_retried", str(incident), {"count": 2}),
@@ -226,7 +226,7 @@ def test_a_corrected_sku_that_the_erp_does_not_know_either_stays_here(toys: Toys
     answer = client_of(toys).post(
         f"/incidents/{incident.pk}/correct/", {"sku": "LAMP", "erp_sku": "LAMPO"}, follow=True
     )
-    assert "all of them would only fail again" in answer.content.decode()
+    assert "all of them would only fail again" in text_of(answer)
     assert not Cure.objects.exists()
     # Corrected once more, from what it is called now.
     toys.erp.missing = {"LAMP", "LAMPO"}
@@ -265,7 +265,7 @@ def test_it_is_not_resolved_by_hand_while_it_holds_something_up(toys: Toys) -> N
     toys.run()
     incident = of(toys, "closed")
     client = client_of(toys)
-    said = client.post(f"/incidents/{incident.pk}/resolve/", follow=True).content.decode()
+    said = text_of(client.post(f"/incidents/{incident.pk}/resolve/", follow=True))
     assert "It still holds something up" in said
     incident.refresh_from_db()
     assert incident.state == Incident.State.OPEN
@@ -287,7 +287,7 @@ def test_who_only_looks_may_not_act(toys: Toys, deed: str) -> None:
     client = client_of(toys, "viewer")
     page = client.get(f"/incidents/{incident.pk}/")
     assert page.status_code == 200
-    assert "see first what would go" not in page.content.decode()
+    assert "see first what would go" not in text_of(page)
     form = {"which": "all", "reason": "x", "text": "x", "sku": "MUG", "erp_sku": "x", "person": "me"}
     assert client.post(f"/incidents/{incident.pk}/{deed}/", form).status_code == 403
     before = Incident.objects.values().get(pk=incident.pk)
@@ -304,7 +304,7 @@ def test_a_stranger_does_not_learn_that_it_exists(toys: Toys, other: World, deed
     stranger = browser_of(person("zeca", other))
     answer = stranger.post(f"/incidents/{incident.pk}/{deed}") if deed else stranger.get(f"/incidents/{incident.pk}/")
     assert answer.status_code == 404
-    assert "The period is closed" not in stranger.get("/failures/").content.decode()
+    assert "The period is closed" not in text_of(stranger.get("/failures/"))
 
 
 @pytest.mark.django_db(transaction=True)

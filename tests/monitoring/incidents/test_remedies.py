@@ -16,7 +16,7 @@ from monitoring.models import Incident
 from tests.monitoring.incidents.shop import Toys
 from tests.monitoring.incidents.test_cure import client_of
 from tests.monitoring.test_language import SAME, messages, visible_texts
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 SENTENCES = {
     **{f"meaning of {name}": text for name, text in remedies.MEANINGS.items()},
@@ -128,4 +128,4 @@ def test_the_look_before_a_cure_speaks_one_language(toys: Toys, language: str) -
         toys.drain()
         for page in (client.post(f"/incidents/{incident.pk}/preview/"), client.get(f"/incidents/{incident.pk}/")):
             assert page.status_code == 200
-            assert not visible_texts(page.content.decode()) & (foreign - own)
+            assert not visible_texts(text_of(page)) & (foreign - own)

@@ -193,7 +193,7 @@ def test_ours_alone_are_printed_either_way(world: World, owner: Client) -> None:
 def test_ours_instead_of_a_refused_one_may_be_zpl(order: Order, owner: Client) -> None:
     fetching.ask(parcels.complete(order))
     work(Refusal("no"))
-    assert 'value="zpl"' in owner.get(f"/packing/labels/?orders={order.pk}").content.decode()
+    assert 'value="zpl"' in text_of(owner.get(f"/packing/labels/?orders={order.pk}"))
     assert b"ML-1" in parcels.bytes_of(printed(owner, order, kind="zpl", ours=str(order.pk)))
 
 
@@ -204,7 +204,7 @@ def test_how_labels_were_last_printed_is_what_the_next_page_offers_first(world: 
     parcels.label(parcels.parcel(zebra), parcels.ZPL, fetching.ZPL)
 
     def first(order: Order) -> list[str]:
-        text = owner.get(f"/packing/labels/?orders={order.pk}").content.decode()
+        text = text_of(owner.get(f"/packing/labels/?orders={order.pk}"))
         return re.findall(r'e-main" name="kind" value="(\w+)"', text)
 
     assert first(own) == ["pdf"]

@@ -12,7 +12,7 @@ from connectors.simulation import paper
 from monitoring.pages.pictures import NOTHING
 from orders.models import Order, OrderItem
 from tests.monitoring.packing import parcels
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 ADDRESS = "https://shop.example/a.jpg"
 PNG = paper.png("a")
@@ -48,10 +48,10 @@ def path(found: OrderItem) -> str:
 
 def test_it_is_shown_where_it_is_known(order: Order, owner: Client) -> None:
     pages = (f"/orders/{order.pk}/", f"/packing/pick-list/?orders={order.pk}")
-    assert not any("e-picture" in owner.get(page).content.decode() for page in pages)
+    assert not any("e-picture" in text_of(owner.get(page)) for page in pages)
     found = item(order)
     for page in pages:
-        said = owner.get(page).content.decode()
+        said = text_of(owner.get(page))
         assert f'src="{path(found)}"' in said
         assert f'alt="{found.title or found.sku}"' in said
         assert 'loading="lazy"' in said

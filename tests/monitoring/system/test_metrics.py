@@ -9,13 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from connectors.models import Connection, Job
 from monitoring.models import Incident
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 
 def figures(client: Client, **headers: str) -> dict[str, list[tuple[dict[str, str], float]]]:
     answer = client.get("/metrics", headers=headers)
     assert answer.status_code == 200
-    families = text_string_to_metric_families(answer.content.decode())
+    families = text_string_to_metric_families(text_of(answer))
     return {one.name: [(sample.labels, sample.value) for sample in one.samples] for one in families}
 
 

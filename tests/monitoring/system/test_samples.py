@@ -6,7 +6,7 @@ from django.test import Client
 from connectors.models import Connection, Exchange, Job
 from monitoring.models import Sample
 from monitoring.system import samples
-from tests.monitoring.world import World
+from tests.monitoring.world import World, text_of
 
 NOON = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ def test_points_are_sums_and_gaps_are_points_too(world: World) -> None:
 @pytest.mark.parametrize("span", ["", "day", "week", "nonsense"])
 def test_the_page(owner: Client, world: World, other: World, span: str) -> None:
     samples.take()
-    page = owner.get(f"/system/?span={span}").content.decode()
+    page = text_of(owner.get(f"/system/?span={span}"))
     assert world.erp.name in page
     assert other.erp.name not in page
     assert "Parts of the installation" in page
