@@ -24,6 +24,7 @@ from django.utils import timezone
 from connectors import hints
 from connectors.failures import Category, Failure, LeaseLost, NotYet, cause_of
 from connectors.models import Connection, Job
+from hub import commits
 
 # A dead worker's jobs come back after this; longer than any one call (`http.TOTAL_SECONDS`) with margin.
 LEASE = timedelta(seconds=18)
@@ -143,10 +144,18 @@ def claim(
         UPDATE {table} SET
             lease = %s, lease_until = %s, claimed_at = %s, attempts = attempts + 1, state = 'running'
         WHERE id IN (SELECT id FROM picked)
-        RETURNING *
+        RETURNING *{_lasting()}
     """  # noqa: S608
     values: list[Any] = [connection.pk, now, *rest_values, *crowd_values, limit, lease, now + LEASE, now]
     return sorted(Job.objects.raw(statement, values), key=lambda job: (-job.priority, job.due_at))
+
+
+def _lasting() -> str:
+    """What creates something outside is begun on the disk: after a crash nobody would look it up there else."""
+    if database.vendor != "postgresql":
+        return ""
+    created = ", ".join(f"'{operation}'" for operation in LOOKED_UP)
+    return f", CASE WHEN operation IN ({created}) THEN {commits.LASTING} END AS lasting"
 
 
 @dataclass

@@ -19,6 +19,7 @@ from connectors import arrivals, health, hints, ledger, operations, planning, po
 from connectors.contract import Role
 from connectors.failures import Category, Failure, unexpected
 from connectors.models import Connection, Credential, Exchange, InboxEntry
+from hub import commits
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ worker_shutting_down.connect(end, weak=False)
 
 
 @shared_task(name="connectors.drain")
+@commits.repeatable()
 def drain(connection_id: int, given_at: float = 0.0, **_later: Any) -> None:
     late = time.time() - given_at > LATE_SECONDS
     connection = Connection.objects.select_related("seller", "channel", "credential").filter(pk=connection_id).first()
@@ -74,6 +76,7 @@ def _slice(connection: Connection) -> bool:
 
 
 @shared_task(name="connectors.poll")
+@commits.repeatable()
 def poll(connection_id: int, **_later: Any) -> None:
     polling.poll(connection_id, stopping)
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from connectors import registry
 from connectors.failures import Category, Failure
 from connectors.models import Connection, Credential
-from hub import vault
+from hub import commits, vault
 
 # Renewed this long before they die, so that calls in flight do not fail together.
 MARGIN = timedelta(seconds=90)
@@ -92,6 +92,8 @@ class ConnectionTokens:
                 row.sealed, row.expires_at = vault.seal(dict(renewed)), expiry(renewed)
                 if consent_renews(self.connection):
                     row.consent_until = _consent_end(self.connection)
+                # The old ones may have died with this.
+                commits.lasting()
                 row.save(update_fields=["sealed", "expires_at", "consent_until", "changed_at"])
                 # As it is stored, so that it can be compared with what is.
                 self.secrets = row.open()

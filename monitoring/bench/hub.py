@@ -64,7 +64,7 @@ class Hub:
                 lambda: all(one.whole for one in outcomes(self.world, dict(placed)).values()),
                 seconds,
                 "every order",
-                0.2,
+                0.5,
             )
         except TimeoutError as error:
             left = Job.objects.exclude(state=Job.State.DONE).values_list("operation", "state", "error")

@@ -74,6 +74,13 @@ class Hub:
         with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as database:
             return database.execute(statement).fetchall()
 
+    def set_in_database(self, settings: Mapping[str, str]) -> None:
+        with psycopg.connect(self.env["DATABASE_URL"], autocommit=True) as database:
+            for name, value in settings.items():
+                new = value if value == "DEFAULT" else f"'{value}'"
+                database.execute(f"ALTER SYSTEM SET {name} = {new}".encode())
+            database.execute("SELECT pg_reload_conf()")
+
     def unfinished(self) -> list[tuple[Any, ...]]:
         """Jobs that still have something to do; reading again later is no such thing."""
         return self.query(

@@ -95,6 +95,26 @@ def test_a_database_that_is_away_for_ten_seconds_costs_nothing(hub: Hub) -> None
     assert_each_once(hub, placed)
 
 
+# Of a commit that need not wait for the disk: usually it does for a fifth of a second at most.
+LAZY_DISK = {"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
+
+
+def test_a_database_that_crashes_takes_back_no_write_to_the_outside(hub: Hub) -> None:
+    """Killed, it loses the last commits that did not wait for the disk: what was read is read again, what was written
+    into the ERP is looked up there."""
+    hub.set_in_database(LAZY_DISK)
+    placed = place(hub, 300)
+    under_way(hub, placed)
+    for _ in range(5):
+        known = len(hub.erp_references())
+        wait_until(lambda: len(hub.erp_references()) > known, 60, "one more order in the ERP", every=0.005)  # noqa: B023
+        hub.postgres.kill()
+        hub.postgres.start()
+    hub.set_in_database(dict.fromkeys(LAZY_DISK, "DEFAULT"))
+    hub.wait_for(placed, 150)
+    assert_each_once(hub, placed)
+
+
 def test_an_erp_that_commits_and_does_not_say_so(hub: Hub) -> None:
     """The first try of each of 300 orders: 100 cut off, 100 answered by a gateway, 100 never answered."""
     hub.erp.faults = [Fault(kind, match=CREATE, times=100) for kind in ("cut_after", "502_after", "hang_after")]

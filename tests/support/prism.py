@@ -22,6 +22,8 @@ PACKAGE, VERSION = "@stoplight/prism-cli", "5.14.2"
 PROJECT = Path(__file__).resolve().parent.parent.parent
 MODELS = PROJECT.parent / "shared" / "apis" / "models"
 INSTALL_SECONDS = 180
+# Why it cannot be installed, once that is known: no other test waits for it again.
+_missing: list[str] = []
 # A large model takes several seconds to be read.
 START_SECONDS = 60.0
 
@@ -59,29 +61,33 @@ def _installed() -> Path:
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("Prism needs node and npm, which are not installed here")
     place = PROJECT / "var" / f"prism-{VERSION}"
-    if not place.exists():
-        _install(place)
+    if not place.exists() and not _missing:
+        _missing.extend(_install(place))
+    if _missing:
+        pytest.skip(_missing[0])
     return place / "node_modules" / PACKAGE / "dist" / "index.js"
 
 
-def _install(place: Path) -> None:
+def _install(place: Path) -> list[str]:
+    """Nothing, or why it could not be."""
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=place.parent, prefix="prism-draft-"))
     command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(draft), f"{PACKAGE}@{VERSION}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         if done.returncode:
-            pytest.skip(f"Prism could not be installed from npm: {done.stderr[-300:]}")
+            return [f"Prism could not be installed from npm: {done.stderr[-300:]}"]
         # Whoever is first wins; the other's copy is thrown away.
         if not place.exists():
             draft.rename(place)
     except subprocess.TimeoutExpired:
-        pytest.skip(f"Prism was not installed from npm within {INSTALL_SECONDS} seconds")
+        return [f"Prism was not installed from npm within {INSTALL_SECONDS} seconds"]
     except OSError:
         if not place.exists():
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+    return []
 
 
 def _free_port() -> int:
