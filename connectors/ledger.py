@@ -196,22 +196,26 @@ def finish_all(jobs: Iterable[Job], *, again_at: datetime | None = None) -> int:
     if not jobs:
         return 0
     now = timezone.now()
-    held = Job.objects.filter(pk__in=[job.pk for job in jobs], lease=jobs[0].lease, state=Job.State.RUNNING)
-    cleared = {
-        "lease": "", "lease_until": None, "category": "", "code": "", "error": "", "cause": "", "failed_since": None,
-        "uncertain": False, "absences": 0,
-    }  # fmt: skip
-    if again_at is not None:
-        due_at = Case(When(asked_at__gt=F("claimed_at"), then=Value(now)), default=Value(again_at))
-        return held.update(state=Job.State.READY, due_at=due_at, attempts=0, finished_at=now, **cleared)
-
     # Only reads may be asked for again while they run.
-    def asked_again(then: Any) -> When:
-        return When(asked_at__gt=F("claimed_at"), operation__in=REPEATABLE, then=Value(then))
-
-    state = Case(asked_again(Job.State.READY), default=Value(Job.State.DONE))
-    attempts = Case(asked_again(0), default=F("attempts"), output_field=Job._meta.get_field("attempts"))
-    return held.update(state=state, due_at=now, attempts=attempts, finished_at=now, **cleared)
+    repeatable = ", ".join(f"'{operation}'" for operation in sorted(REPEATABLE))
+    again = f"asked_at > claimed_at AND operation IN ({repeatable})"
+    if again_at is None:
+        news, values = f"CASE WHEN {again} THEN 'ready' ELSE 'done' END", [now]
+        due_at, attempts = "%s", f"CASE WHEN {again} THEN 0 ELSE attempts END"
+    else:
+        news, values = "'ready'", [now, again_at]
+        due_at, attempts = "CASE WHEN asked_at > claimed_at THEN %s ELSE %s END", "0"
+    statement = f"""
+        UPDATE {Job._meta.db_table} SET
+            state = {news}, due_at = {due_at}, attempts = {attempts}, finished_at = %s,
+            lease = '', lease_until = NULL, category = '', code = '', error = '', cause = '', failed_since = NULL,
+            uncertain = %s, absences = 0
+        WHERE id IN ({", ".join(["%s"] * len(jobs))}) AND lease = %s AND state = 'running'
+    """  # noqa: S608
+    with database.cursor() as cursor:
+        cursor.execute(statement, [*values, now, False, *(job.pk for job in jobs), jobs[0].lease])
+        held: int = cursor.rowcount
+    return held
 
 
 # Operations that follow a document and so run whenever it changes.

@@ -161,6 +161,9 @@ def _goes_elsewhere(desk: Desk, job: Job, order: Order) -> bool:
     if erp is not None and erp.pk != desk.connection.pk:
         return True
     others = Job.objects.filter(order=order, operation="export").exclude(pk=job.pk)
+    if others.filter(state=Job.State.CLOSED).exists():
+        # A person has entered it in the other one.
+        return True
     if others.filter(Q(uncertain=True) | Q(state__in=(Job.State.RUNNING, Job.State.UNKNOWN))).exists():
         retry_at = timezone.now() + OTHER_ERP
         raise NotYet("Another ERP may have this order already; that is being looked up there.", retry_at=retry_at)
@@ -329,14 +332,17 @@ def _parcels(desk: Desk, jobs: Sequence[Job]) -> dict[int, Shipment]:
 def _answered(desk: Desk, answers: Sequence[tuple[Job, tuple[Invoice | Shipment, Receipt]]]) -> None:
     with transaction.atomic():
         with doors.together(subject.order_id for _job, (subject, _receipt) in answers) as orders:
-            for _job, (subject, receipt) in answers:
+            for _job, (subject, _receipt) in answers:
                 subject.order = orders[subject.order_id]
-                answer = Answer.NOT_NEEDED if receipt.outcome is Outcome.NOT_NEEDED else Answer.ACCEPTED
-                doors.record_answer(subject, answer, receipt.message)
+            doors.record_answers([(subject, _word(receipt), receipt.message) for _job, (subject, receipt) in answers])
         # A parcel that the channel had to hear of first may have arrived.
         planning.tell_channel([subject.order for _job, (subject, _receipt) in answers if _arrived(subject)])
     for job, _answer in answers:
         desk.finish(job)
+
+
+def _word(receipt: Receipt) -> Answer:
+    return Answer.NOT_NEEDED if receipt.outcome is Outcome.NOT_NEEDED else Answer.ACCEPTED
 
 
 def _arrived(subject: Invoice | Shipment) -> bool:

@@ -1,7 +1,6 @@
 """What the ERP knows of a sale, brought home: its state, its NF-e, its dispatch."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
@@ -38,43 +37,33 @@ def _apply(connection: Connection, read: Sequence[tuple[InboxEntry, SaleState]])
             link.order = orders[link.order_id]
         said = [(links[state.external_id], state) for state in states if state.external_id in links]
         cancelled = [link for link, state in said if _refresh(link, state)]
-        moved = [order for order, facts in _news(said) if _record(connection, order, facts)]
+        invoices, parcels = _new_invoices(said), _new_parcels(said)
+        # One that is refused is kept on its order with the reason; a person decides.
+        doors.record_invoices(invoices, Source.ERP, connection.seller.tax_ids)
+        doors.record_dispatches(parcels, Source.ERP)
     bulk.update(Link, list(links.values()), READ)
     ledger.ask([ledger.Step(connection.pk, "change_erp", f"cancelled:{row.pk}", row.order_id, 45) for row in cancelled])
-    planning.tell_channel(moved)
+    planning.tell_channel([order for order, _news in (*invoices, *parcels)])
     ours = {external_id: link.order_id for external_id, link in links.items()}
     intake.mark_read({entry.pk: ours.get(state.external_id) for entry, state in read})
 
 
-Facts = InvoiceDocument | DispatchDocument
+# What the ERP says that the orders do not know yet: an ERP is read many times, and mostly repeats itself.
 
 
-def _record(connection: Connection, order: Order, facts: Sequence[Facts]) -> bool:
-    for fact in facts:
-        if isinstance(fact, DispatchDocument):
-            doors.record_dispatch(order, fact, source=Source.ERP)
-            continue
-        # One that is refused is kept on the order with its reason; a person decides.
-        with suppress(doors.InvoiceRefused):
-            doors.record_invoice(order, fact, source=Source.ERP, seller_tax_ids=connection.seller.tax_ids)
-    return bool(facts)
+def _new_invoices(said: Sequence[tuple[Link, SaleState]]) -> list[tuple[Order, InvoiceDocument]]:
+    told = [(link.order, invoice) for link, state in said for invoice in state.invoices]
+    rows = Invoice.objects.filter(order__in=[order.pk for order, _invoice in told]) if told else ()
+    known = {(row.order_id, row.key): row for row in rows}
+    return [(order, one) for order, one in told if not _known_invoice(known.get((order.pk, one.key)), one)]
 
 
-def _news(said: Sequence[tuple[Link, SaleState]]) -> list[tuple[Order, list[Facts]]]:
-    """What the ERP says that the orders do not know yet: an ERP is read many times, and mostly repeats itself."""
-    telling = [link.order_id for link, state in said if state.invoices or state.dispatches]
-    if not telling:
-        return []
-    invoices = {(row.order_id, row.key): row for row in Invoice.objects.filter(order__in=telling)}
-    rows = Shipment.objects.filter(order__in=telling, source=Source.ERP)
-    parcels = {(row.order_id, row.external_id): row for row in rows}
-    news = []
-    for link, state in said:
-        order = link.order_id
-        facts: list[Facts] = [one for one in state.invoices if not _known_invoice(invoices.get((order, one.key)), one)]
-        facts += [one for one in state.dispatches if not _known_parcel(parcels.get((order, one.external_id)), one)]
-        news.append((link.order, facts))
-    return news
+def _new_parcels(said: Sequence[tuple[Link, SaleState]]) -> list[tuple[Order, DispatchDocument]]:
+    told = [(link.order, parcel) for link, state in said for parcel in state.dispatches]
+    orders = [order.pk for order, _parcel in told]
+    rows = Shipment.objects.filter(order__in=orders, source=Source.ERP) if told else ()
+    known = {(row.order_id, row.external_id): row for row in rows}
+    return [(order, one) for order, one in told if not _known_parcel(known.get((order.pk, one.external_id)), one)]
 
 
 def _known_invoice(row: Invoice | None, said: InvoiceDocument) -> bool:

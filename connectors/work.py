@@ -23,6 +23,7 @@ from connectors.http import Client, Exchange, Surroundings
 from connectors.models import Connection, Job
 from connectors.models import Exchange as ExchangeRow
 from hub.logs import about
+from orders import bulk
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Desk:
     def save_exchanges(self) -> None:
         if self.exchanges:
             rows, self.exchanges = self.exchanges, []
-            ExchangeRow.objects.bulk_create(rows)
+            bulk.insert(ExchangeRow, rows)
 
     def together(self, read: Callable[["Desk", Sequence[Job]], Mapping[int, T]], job: Job) -> T | None:
         """What `read` finds for this job (by its key), read at once for all jobs of the claim that do the same."""

@@ -1,19 +1,23 @@
 """The figures of the first page. Each is one grouped query over the seller's rows, whatever the number of orders."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, TruncHour
 from django.http import HttpRequest
 from django.utils import timezone
 
+from connectors.health import OPENS_AFTER
 from connectors.models import Budget, Connection, InboxEntry, Job
 from hub.models import Seller
 from monitoring.incidents import groups
+from monitoring.light import Light
 from monitoring.models import Incident
+from monitoring.pages import words
 from monitoring.pages.shell import mine, seller_ids
 from monitoring.today import Today, today
 from orders.models import Order
@@ -22,6 +26,10 @@ from orders.vocabulary import OrderStatus
 # Counts by status look at many orders; nobody sees a difference of some seconds there. All that calls for a person is
 # counted anew each time.
 TILES_SECONDS = 15
+# Everybody's pages show the light: who looks at the same sellers shares it so long.
+LIGHT_SECONDS = 5
+# A look for news that should have begun so long ago: nobody is at work, or it is stuck.
+OVERDUE = timedelta(minutes=3)
 # What has ended is counted up to here: all orders there ever were would take half a second at a million of them.
 ON_THE_WAY = (OrderStatus.PENDING, OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED)
 ENDED = (OrderStatus.DELIVERED, OrderStatus.CANCELLED, OrderStatus.RETURNED)
@@ -64,10 +72,14 @@ def rejected_entries(request: HttpRequest) -> QuerySet[InboxEntry]:
     return entries.filter(state=InboxEntry.State.REJECTED)
 
 
-def open_incidents(request: HttpRequest) -> QuerySet[Incident]:
+def open_incidents(sellers: Sequence[int]) -> QuerySet[Incident]:
     """Those that hold something up, or stand for a connection that does not work; snoozed ones, too."""
-    found = mine(Incident.objects.exclude(state=Incident.State.RESOLVED), request)
+    found = Incident.objects.exclude(state=Incident.State.RESOLVED).filter(seller_id__in=sellers)
     return found.filter(Q(blocked__gt=0) | Q(operation__in=(groups.CONNECTION, groups.POLL)))
+
+
+def held_orders(sellers: Sequence[int]) -> QuerySet[Order]:
+    return Order.objects.filter(seller_id__in=sellers, held=True).exclude(status=OrderStatus.CANCELLED)
 
 
 def needs_person(request: HttpRequest) -> int:
@@ -99,9 +111,29 @@ class ChannelHealth:
         return self.connection.state == Connection.State.ACTIVE
 
     @property
+    def permission(self) -> tuple[str, str]:
+        """How long the service lets the hub in, and the tone of it; see `words.permission`."""
+        return words.permission(getattr(self.connection, "credential", None))
+
+    @property
     def overdue(self) -> bool:
-        """Its look for news should have begun minutes ago: nobody is at work, or it is stuck."""
-        return self.active and self.connection.next_poll_at < timezone.now() - timedelta(minutes=3)
+        return self.active and self.connection.next_poll_at < timezone.now() - OVERDUE
+
+    @property
+    def verdict(self) -> tuple[str, str]:
+        """How it is, and the tone of it: of several troubles the worst."""
+        connection = self.connection
+        if not self.active:
+            return str(connection.get_state_display()), words.TONES[connection.state]
+        if self.overdue:
+            return words.VERDICTS["overdue"]
+        if self.resting_until or connection.failures >= OPENS_AFTER:
+            return words.VERDICTS["away"]
+        if self.refused or self.rejected:
+            return words.VERDICTS["needs_person"]
+        if connection.paused_flows:
+            return words.VERDICTS["paused"]
+        return words.VERDICTS["failing" if connection.failures or connection.poll_failures else "well"]
 
 
 @dataclass
@@ -114,6 +146,7 @@ class Overview:
     oldest_not_in_erp: datetime | None
     refused: int
     unknown: int
+    ready: int
     trying: int
     rejected: int
     unread: int
@@ -145,8 +178,26 @@ class Overview:
 
     @property
     def clear(self) -> bool:
-        """Nothing is open: said only when every sale has arrived and every connection works."""
-        return bool(self.channels) and not (self.attention or self.not_in_erp or self.trying or self.unread)
+        return self.light.clear
+
+    @property
+    def light(self) -> Light:
+        """What the header of every page says, of these figures."""
+        return Light(
+            connections=len(self.channels),
+            idle=len(self.idle),
+            overdue=sum(one.overdue for one in self.channels),
+            running=max(0, sum(one.backlog for one in self.channels) - self.ready - self.unknown),
+            ready=self.ready,
+            trying=self.trying,
+            unknown=self.unknown,
+            refused=self.refused,
+            unread=self.unread,
+            rejected=self.rejected,
+            held=self.held,
+            not_in_erp=self.not_in_erp,
+            incidents=self.incident_count,
+        )
 
 
 def overview(request: HttpRequest) -> Overview:
@@ -159,16 +210,17 @@ def overview(request: HttpRequest) -> Overview:
     jobs = mine(open_jobs, request, "connection__seller").aggregate(
         refused=Count("pk", filter=Q(state=Job.State.REFUSED)),
         unknown=Count("pk", filter=Q(state=Job.State.UNKNOWN)),
+        ready=Count("pk", filter=Q(state=Job.State.READY)),
         trying=Count("pk", filter=Q(state=Job.State.READY) & ~Q(error="")),
     )
     channels = health(request)
-    incidents = open_incidents(request)
+    incidents = open_incidents(sellers)
     named = incidents.filter(state=Incident.State.OPEN).select_related("connection")
-    return Overview(
+    found = Overview(
         now=now,
         by_status=_by_status(sellers),
         today=today(orders, sellers, late(now), at_risk(now, sellers), now),
-        held=orders.filter(held=True).exclude(status=OrderStatus.CANCELLED).count(),
+        held=held_orders(sellers).count(),
         not_in_erp=waiting["count"],
         oldest_not_in_erp=waiting["oldest"],
         rejected=sum(one.rejected for one in channels),
@@ -179,6 +231,46 @@ def overview(request: HttpRequest) -> Overview:
         hours=_hours(orders, now),
         **jobs,
     )
+    # The same page shows both, and they agree.
+    cache.set(_light_key(sellers), found.light, LIGHT_SECONDS)
+    return found
+
+
+def light(sellers: Sequence[int]) -> Light:
+    """Of these sellers, in one statement that looks at what is open alone."""
+    return cache.get_or_set(_light_key(sellers), lambda: _read_light(sellers), LIGHT_SECONDS) or Light()
+
+
+def _light_key(sellers: Sequence[int]) -> str:
+    return "light:" + ",".join(map(str, sorted(sellers)))
+
+
+def _read_light(sellers: Sequence[int]) -> Light:
+    first, *others = (_counted(name, rows) for name, rows in _lit(sellers, timezone.now()))
+    return Light(**dict(first.union(*others, all=True)))
+
+
+def _counted(name: str, rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows.order_by().values(number=Value(name)).annotate(count=Count("*")).values_list("number", "count")
+
+
+def _lit(sellers: Sequence[int], now: datetime) -> Iterator[tuple[str, QuerySet[Any]]]:
+    """What each number of the light counts."""
+    connections = Connection.objects.filter(seller_id__in=sellers)
+    active = connections.filter(state=Connection.State.ACTIVE)
+    yield "connections", connections
+    yield "idle", connections.exclude(state=Connection.State.ACTIVE)
+    yield "overdue", active.filter(next_poll_at__lt=now - OVERDUE)
+    jobs = Job.objects.filter(connection__seller_id__in=sellers)
+    for state in (*OPEN, Job.State.REFUSED):
+        yield state.value, jobs.filter(state=state)
+    yield "trying", jobs.filter(state=Job.State.READY).exclude(error="")
+    entries = InboxEntry.objects.filter(connection__seller_id__in=sellers)
+    yield "unread", entries.filter(state=InboxEntry.State.WAITING)
+    yield "rejected", entries.filter(state=InboxEntry.State.REJECTED)
+    yield "held", held_orders(sellers)
+    yield "not_in_erp", Order.objects.filter(not_in_erp(), seller_id__in=sellers)
+    yield "incidents", open_incidents(sellers)
 
 
 def _by_status(sellers: list[int]) -> list[tuple[OrderStatus, int]]:
@@ -206,7 +298,8 @@ def _hours(orders: QuerySet[Order], now: datetime) -> list[tuple[datetime, int]]
 
 def health(request: HttpRequest, rows: QuerySet[Connection] | None = None) -> list[ChannelHealth]:
     connections = mine(Connection.objects.all() if rows is None else rows, request)
-    found = {one.pk: ChannelHealth(one) for one in connections.select_related("seller").order_by("role", "name")}
+    connections = connections.select_related("seller", "credential").order_by("role", "name")
+    found = {one.pk: ChannelHealth(one) for one in connections}
     now = timezone.now()
     _add_jobs(found, now)
     _add_inbox(found)

@@ -95,7 +95,7 @@ def _of_event(entry: timeline.Entry) -> Line:
 def told(entry: timeline.Entry) -> str:
     """The entry's sentence, with what connectors said and the names of steps in the reader's language, too."""
     data = dict(entry.event.data)
-    for name, translate in (("message", words.stored), ("operation", words.operation)):
+    for name, translate in (("message", words.stored), ("reason", words.stored), ("operation", words.operation)):
         if isinstance(data.get(name), str):
             data[name] = translate(data[name])
     return timeline.sentence(OrderEvent(code=entry.event.code, data=data))

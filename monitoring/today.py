@@ -3,18 +3,19 @@
 Each is one grouped query that an index narrows to the open orders or to two days, whatever the number of orders.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, QuerySet, Sum
+from django.db.models import Case, CharField, Count, Max, Min, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 
 from monitoring.insights.reading import CURRENCY, change
 from monitoring.models import ProductOfDay
-from monitoring.packing.picking import WAITING, to_dispatch
+from monitoring.packing.picking import WAITING
 from orders.calendar import DAY
 from orders.models import Order, SalesChannel
 from orders.money import ZERO
@@ -74,31 +75,63 @@ def today(orders: QuerySet[Order], sellers: Sequence[int], late: Q, at_risk: Q, 
     """Of these orders; `late` and `at_risk` are `monitoring.figures`' own, so that lists and figures agree."""
     channels = list(SalesChannel.objects.filter(seller_id__in=sellers).order_by("name"))
     sold = _sold(orders, channels, now)
+    wanted = {"late": late, "at_risk": at_risk, "invoice": Q(status=OrderStatus.APPROVED), "dispatch": WAITING}
+    groups = _open(orders, wanted, now)
     return Today(
-        **_open(
-            orders,
-            {"late": late, "at_risk": at_risk, "invoice": Q(status=OrderStatus.APPROVED), "dispatch": WAITING},
-        ),
-        departures=_departures(orders, channels, now),
+        **{name: _together([group.orders for group in groups if name in group.figures]) for name in wanted},
+        departures=_departures(groups, channels, now),
         sold=Sold(_together([one.now for one in sold]), _together([one.before for one in sold])),
         channels=sold,
         best=_best(channels),
     )
 
 
-def _open(orders: QuerySet[Order], wanted: Mapping[str, Q]) -> dict[str, Amount]:
-    """Of the orders that have not left."""
-    open_ones = orders.filter(status__in=(OrderStatus.APPROVED, OrderStatus.INVOICED))
-    return _amounts(open_ones.aggregate(**_measures(wanted)), wanted)
+@dataclass(frozen=True)
+class Group:
+    """Orders that have not left, of one channel, that count for the same figures and are due at the same time."""
+
+    channel: int
+    figures: Sequence[str]
+    due: str
+    first: datetime | None
+    orders: Amount
 
 
-def _measures(wanted: Mapping[str, Q]) -> dict[str, Any]:
-    counts = {f"{name}_count": Count("pk", filter=chosen) for name, chosen in wanted.items()}
-    return counts | {f"{name}_value": Sum("total", filter=chosen & _IN_REAIS) for name, chosen in wanted.items()}
+def _open(orders: QuerySet[Order], wanted: Mapping[str, Q], now: datetime) -> list[Group]:
+    """In one look at these orders, each of which is sorted once: a large shop has thousands of them."""
+    open_ones = orders.filter(status__in=(OrderStatus.APPROVED, OrderStatus.INVOICED)).order_by()
+    flags = {f"is_{name}": Case(When(chosen, then=True), default=False) for name, chosen in wanted.items()}
+    rows: Any = open_ones.annotate(**flags, due=_due(now)).values("channel_id", "due", *flags)
+    measured = rows.annotate(**_MEASURES, first=Min("ship_by"))
+    return [
+        Group(
+            channel=row["channel_id"],
+            figures=[name for name in wanted if row[f"is_{name}"]],
+            due=row["due"],
+            first=row["first"],
+            orders=_amount(row),
+        )
+        for row in measured
+    ]
 
 
-def _amounts(row: Mapping[str, Any], names: Mapping[str, Q]) -> dict[str, Amount]:
-    return {name: Amount(row[f"{name}_count"], row[f"{name}_value"] or ZERO) for name in names}
+def _due(now: datetime) -> Case:
+    """One of `DUE`; empty for what is late already or has no deadline."""
+    ends = zip(DUE, (midnight() + DAY, after_tomorrow()), strict=False)
+    slots = [When(ship_by__lt=end, then=Value(name)) for name, end in ends]
+    return Case(
+        When(Q(ship_by=None) | Q(ship_by__lt=now), then=Value("")),
+        *slots,
+        default=Value(DUE[-1]),
+        output_field=CharField(),
+    )
+
+
+_MEASURES = {"count": Count("pk"), "value": Sum("total", filter=_IN_REAIS)}
+
+
+def _amount(row: Mapping[str, Any]) -> Amount:
+    return Amount(row["count"], row["value"] or ZERO)
 
 
 def _together(amounts: Sequence[Amount]) -> Amount:
@@ -108,21 +141,21 @@ def _together(amounts: Sequence[Amount]) -> Amount:
 # --- What must leave ------------------------------------------------------------------------------------------------
 
 
-def _departures(orders: QuerySet[Order], channels: Sequence[SalesChannel], now: datetime) -> list[Departure]:
+def _departures(groups: Sequence[Group], channels: Sequence[SalesChannel], now: datetime) -> list[Departure]:
     """What is due and not late already; of all channels, the next cut-off first."""
-    begins = [now, midnight() + DAY, after_tomorrow()]
-    slots = {name: Q(ship_by__gte=begin) for name, begin in zip(DUE, begins, strict=True)}
-    slots["today"] &= Q(ship_by__lt=begins[1])
-    slots["tomorrow"] &= Q(ship_by__lt=begins[2])
-    firsts = {f"{name}_first": Min("ship_by", filter=chosen) for name, chosen in slots.items()}
-    due = to_dispatch(orders).filter(ship_by__gte=now)
-    rows: Iterable[Any] = due.order_by().values("channel_id").annotate(**_measures(slots), **firsts)
+    due: dict[tuple[int, str], list[Group]] = defaultdict(list)
+    for group in groups:
+        if group.due and "dispatch" in group.figures:
+            due[group.channel, group.due].append(group)
     known = {channel.pk: channel for channel in channels}
     found = [
-        Departure(known[row["channel_id"]], name, _until(known[row["channel_id"]], row[f"{name}_first"], now), amount)
-        for row in rows
-        for name, amount in _amounts(row, slots).items()
-        if amount.count
+        Departure(
+            known[pk],
+            name,
+            _until(known[pk], min(one.first for one in some if one.first), now),
+            _together([one.orders for one in some]),
+        )
+        for (pk, name), some in due.items()
     ]
     return sorted(found, key=lambda one: (one.until, one.channel.name))
 
@@ -150,14 +183,16 @@ def after_tomorrow() -> datetime:
 def _sold(orders: QuerySet[Order], channels: Sequence[SalesChannel], now: datetime) -> list[Sold]:
     """By channel, the one that sells most first; channels without any sale on either day are left out."""
     day = midnight()
-    windows = {
-        "now": Q(placed_at__gte=day, placed_at__lte=now),
-        "before": Q(placed_at__gte=day - WEEK, placed_at__lte=now - WEEK),
-    }
-    placed = orders.filter(windows["now"] | windows["before"]).exclude(status=OrderStatus.CANCELLED)
-    rows = placed.order_by().values("channel_id").annotate(**_measures(windows))
+    so_far = Q(placed_at__gte=day, placed_at__lte=now)
+    before = Q(placed_at__gte=day - WEEK, placed_at__lte=now - WEEK)
+    placed = orders.filter(so_far | before).exclude(status=OrderStatus.CANCELLED).order_by()
+    rows: Any = placed.annotate(is_today=Case(When(so_far, then=True), default=False)).values("channel_id", "is_today")
+    amounts = {(row["channel_id"], row["is_today"]): _amount(row) for row in rows.annotate(**_MEASURES)}
     known = {channel.pk: channel for channel in channels}
-    found = [Sold(**_amounts(row, windows), channel=known[row["channel_id"]]) for row in rows]
+    found = [
+        Sold(amounts.get((pk, True), Amount()), amounts.get((pk, False), Amount()), known[pk])
+        for pk in dict.fromkeys(pk for pk, _today in amounts)
+    ]
     return sorted(found, key=lambda one: -one.now.count)
 
 

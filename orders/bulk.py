@@ -28,24 +28,30 @@ def insert(model: type[Model], rows: Sequence[Model]) -> None:
                 row._state.db = connection.alias
 
 
-def insert_absent(row: Model) -> bool:
-    """A new row, unless a unique key is taken: then nothing happens, in the transaction neither. It gets its key."""
-    model = type(row)
+def insert_absent(rows: Sequence[Model], unique: Sequence[str]) -> None:
+    """New rows of one model, but those whose `unique` columns are taken: nothing happens with these, in the transaction
+    neither. Those that were inserted have their keys afterwards."""
+    if not rows:
+        return
+    model = type(rows[0])
     fields = [field for field in model._meta.concrete_fields if not field.primary_key]
     names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    row_of_values = f"({', '.join(['%s'] * len(fields))})"
     statement = (
         f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({names}) "  # noqa: S608 - our own names
-        f"VALUES ({', '.join(['%s'] * len(fields))}) ON CONFLICT DO NOTHING RETURNING id"
+        f"VALUES {', '.join([row_of_values] * len(rows))} "
+        f"ON CONFLICT DO NOTHING RETURNING id, {', '.join(unique)}"
     )
-    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for row in rows for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        inserted = cursor.fetchall()
-    for (key,) in inserted:
-        row.pk = key
-        row._state.adding = False
-        row._state.db = connection.alias
-    return bool(inserted)
+        inserted = {tuple(key): pk for pk, *key in cursor.fetchall()}
+    for row in rows:
+        # Of two with the same key the first one.
+        if pk := inserted.pop(tuple(getattr(row, name) for name in unique), None):
+            row.pk = pk
+            row._state.adding = False
+            row._state.db = connection.alias
 
 
 def columns(model: type[Model]) -> frozenset[str]:

@@ -83,6 +83,10 @@ class Order(models.Model):
     tags = models.JSONField(default=list, blank=True)
     # Those of them that people gave: no document of the channel takes them away.
     own_tags = models.JSONField(default=list, blank=True, editable=False)
+    # Numbers that people gave it elsewhere: the ERP order or the NF-e they made by hand.
+    own_references = models.JSONField(default=list, blank=True, editable=False)
+    # What people corrected, laid over what channel and ERP say (see `corrections`).
+    corrections = models.JSONField(default=dict, blank=True, editable=False)
     notes = models.TextField(blank=True)
 
     placed_at = models.DateTimeField(_("placed"))
@@ -239,7 +243,8 @@ class OrderItem(models.Model):
         verbose_name = _("item")
         verbose_name_plural = _("items")
         constraints = [models.UniqueConstraint(fields=["order", "external_id"], name="one_line_per_source_line")]
-        indexes = [models.Index(fields=["sku"], name="item_sku")]
+        # Which orders have it is answered by the index alone.
+        indexes = [models.Index(fields=["sku", "order"], name="item_of_sku")]
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f} × {self.sku or self.title}"
@@ -299,6 +304,8 @@ class Answer(models.TextChoices):
     ACCEPTED = "accepted", _("Accepted by the channel")
     NOT_NEEDED = "not_needed", _("The channel does this itself")
     REFUSED = "refused", _("Refused by the channel")
+    # A person has put another in its place: it counts for nothing any more.
+    REPLACED = "replaced", _("Replaced by hand")
 
 
 class Shipment(models.Model):
@@ -381,6 +388,8 @@ class Invoice(models.Model):
     answer_text = models.TextField(blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
 
+    IN_FORCE = Q(cancelled=False) & ~Q(answer=Answer.REPLACED)
+
     class Meta:
         verbose_name = _("invoice")
         verbose_name_plural = _("invoices")
@@ -389,6 +398,11 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return self.number or self.key
+
+    @property
+    def short(self) -> str:
+        """The number, which the key holds, too."""
+        return self.number or self.key[25:34].lstrip("0")
 
 
 class OrderEvent(models.Model):

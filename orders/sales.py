@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import models
 
-from orders import bulk, documents, money, snapshot
+from orders import bulk, corrections, documents, money, snapshot
 from orders.documents import OrderDocument, latest
 from orders.lifecycle import MILESTONES, advance, entry
 from orders.models import LineEvent, Order, OrderEvent, OrderItem, OrderReference, Payment, SalesChannel, Shipment
@@ -20,8 +20,8 @@ R = TypeVar("R", OrderItem, Payment, Shipment)
 
 # Columns which no document changes: the row's place, and what the other doors write.
 KEPT = {
-    "id", "seller", "channel", "external_id", "created_at", "exported_at", "released_holds", "own_tags", "order",
-    "source",
+    "id", "seller", "channel", "external_id", "created_at", "exported_at", "released_holds", "own_tags",
+    "own_references", "order", "source",
 }  # fmt: skip
 LINES_TOLD = 10
 GONE = "no longer in the channel's order"
@@ -110,12 +110,16 @@ class Sale:
 
     def _replace(self, document: OrderDocument, digest: str, source: Source, now: datetime) -> None:
         order = self.order
+        document, corrected = corrections.of_document(document, order.corrections)
         holds = money.holds(document, order.channel, now)
         if Hold.PERSON in order.holds and Hold.PERSON not in holds:
             holds = [*holds, Hold.PERSON.value]
         held_before = order.active_holds
         columns = snapshot.columns(document, digest, now)
         columns["tags"] = snapshot.tags(document, order)
+        if stands := corrections.other_words(order.corrections, corrected):
+            self._tell("correction_stands", source, now, {"fields": stands})
+        columns["corrections"] = corrected
         if document.ship_by is None and order.ship_by_reckoned:
             del columns["ship_by"]
         else:

@@ -15,8 +15,11 @@ from orders.vocabulary import ShipmentStatus
 SEARCH_LENGTH = 4000
 # Changes of these alone are no news for the timeline.
 INVISIBLE = frozenset(
-    {"version_at", "content_hash", "holds", "unknown", "ship_by_reckoned", "buyer_key", "worth", *MILESTONES}
-)
+    {
+        "version_at", "content_hash", "holds", "unknown", "ship_by_reckoned", "buyer_key", "worth", "corrections",
+        *MILESTONES,
+    }
+)  # fmt: skip
 MOST_INSTALLMENTS = 32767
 KEY_LENGTH = 120
 
@@ -49,7 +52,6 @@ def version(document: OrderDocument, now: datetime) -> datetime:
 
 def columns(document: OrderDocument, digest: str, now: datetime) -> dict[str, Any]:
     """The order's columns that follow its newest document; milestones, tags and holds are merged elsewhere."""
-    ship_to = document.ship_to
     return {
         "version_at": version(document, now),
         "content_hash": digest,
@@ -62,22 +64,30 @@ def columns(document: OrderDocument, digest: str, now: datetime) -> dict[str, An
         "placed_at": document.placed_at,
         "ship_by": document.ship_by,
         "deliver_by": document.deliver_by,
-        "buyer": document.buyer.model_dump(),
-        "ship_to": ship_to.model_dump() if ship_to else {},
-        "bill_to": document.bill_to.model_dump() if document.bill_to else {},
-        "buyer_name": document.buyer.name or (ship_to.recipient if ship_to else ""),
-        "city": ship_to.city if ship_to else "",
-        "state": ship_to.state.upper()[:2] if ship_to else "",
         "currency": document.currency,
-        "buyer_key": buyer_key(document),
-        "worth": None,
+        **people(document.buyer, document.ship_to, document.bill_to),
         **_totals(document),
     }
 
 
-def buyer_key(document: OrderDocument) -> str:
-    """Tells one buyer from another, not who they are."""
-    number = document.buyer.document
+def people(
+    buyer: documents.Buyer, ship_to: documents.Address | None, bill_to: documents.Address | None
+) -> dict[str, Any]:
+    """Who bought and where it goes, and what follows from that."""
+    return {
+        "buyer": buyer.model_dump(),
+        "ship_to": ship_to.model_dump() if ship_to else {},
+        "bill_to": bill_to.model_dump() if bill_to else {},
+        "buyer_name": buyer.name or (ship_to.recipient if ship_to else ""),
+        "city": ship_to.city if ship_to else "",
+        "state": ship_to.state.upper()[:2] if ship_to else "",
+        "buyer_key": buyer_key(buyer.document),
+        "worth": None,
+    }
+
+
+def buyer_key(number: str) -> str:
+    """Tells one buyer from another by the document, not who they are."""
     return sha256(number.encode()).hexdigest()[:16] if number else ""
 
 
@@ -176,7 +186,7 @@ BEFORE_DELIVERY = BEFORE_SHIPPING | {ShipmentStatus.SHIPPED}
 
 
 def search(order: Order, references: Collection[str], items: Iterable[OrderItem]) -> str:
-    """What the search page looks in: ids, buyer's name and document, SKUs; lower case."""
+    """What the search page looks in: ids, buyer's name and document, SKUs, people's own numbers; lower case."""
     skus = sorted({item.sku for item in items if item.sku})
-    words = (*sorted(references), order.buyer_name, order.buyer.get("document", ""), *skus)
+    words = (*sorted(references), order.buyer_name, order.buyer.get("document", ""), *skus, *order.own_references)
     return " ".join(word for word in words if word).lower()[:SEARCH_LENGTH]

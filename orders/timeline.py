@@ -15,6 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 
+from orders.corrections import LABELS
 from orders.models import OrderEvent
 from orders.vocabulary import Hold, LineChange
 
@@ -34,6 +35,12 @@ SENTENCES: dict[str, Sentence] = {
     "cancelled": _("Cancelled on %(when)s."),
     "returned": _("Returned on %(when)s."),
     "cancelled_after_shipping": _("Cancelled after it had left: the parcel has to come back."),
+    # People's corrections
+    "corrected": _("Corrected: %(fields)s."),
+    "correction_stands": _("Changed at its source, but it stays as it was corrected: %(fields)s."),
+    "dispatch_corrected": _("Dispatch corrected: %(before)s → %(after)s"),
+    "invoice_corrected": _("NF-e %(number)s corrected."),
+    "invoice_replaced": _("NF-e %(before)s replaced by %(number)s."),
     "sku_corrected": _("SKU %(sku)s goes to the ERP as %(erp_sku)s."),
     # Holds
     "held": _("Held: %(hold)s."),
@@ -61,6 +68,7 @@ SENTENCES: dict[str, Sentence] = {
     "job_done": _("%(operation)s done."),
     "push_received": _("The channel announced a change."),
     "handled_by_hand": _("%(operation)s handled by hand. %(reason)s"),
+    "handled_with_reference": _("%(operation)s handled by hand (%(reference)s). %(reason)s"),
     "retried": _("%(operation)s started again."),
     "paused": _("Paused: %(reason)s"),
     "tagged": _("Tagged: %(tag)s."),
@@ -120,9 +128,9 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _column(name: str) -> str:
-    """The column's label in the reader's language."""
+    """The label, in the reader's language, of a column or of a part of the buyer or the address."""
     field = next((field for field in OrderEvent.order.field.related_model._meta.fields if field.name == name), None)
-    label = field.verbose_name if field else name
+    label = field.verbose_name if field else LABELS.get(name, name)
     return translate(label) if isinstance(label, str) else str(label)
 
 

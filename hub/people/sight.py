@@ -1,5 +1,7 @@
 """What of the request at hand must stay hidden from its person, for code that is far from the request (filters)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.http import HttpRequest
@@ -17,6 +19,18 @@ def places(request: HttpRequest) -> list[Membership]:
         known = memberships_of(request.user)
         request._places = known  # type: ignore[attr-defined]
     return known
+
+
+@contextmanager
+def through_eyes_of(place: Membership) -> Iterator[None]:
+    """What is written meanwhile hides what it would on this person's own pages: a message has no request."""
+    request = HttpRequest()
+    request._places = [place]  # type: ignore[attr-defined]
+    token = current.set(request)
+    try:
+        yield
+    finally:
+        current.reset(token)
 
 
 def hides(permission: Permission) -> bool:

@@ -16,12 +16,15 @@ import requests
 import urllib3
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.utils import timezone
+from django.urls import reverse
+from django.utils import timezone, translation
 from django.utils.html import escape, linebreaks, urlize
+from django.utils.translation import gettext as _
 
 from connectors import deadline
 from connectors.failures import Category, Failure
 from connectors.http import CONNECT_SECONDS
+from hub.models import Membership
 from monitoring.alerts import defaults
 from monitoring.models import Delivery, Destination
 
@@ -32,12 +35,14 @@ LONGEST_TEXT = 4000
 # Enough of an answer to see why it was refused.
 EXCERPT = 300
 NOBODY = "No owner of this seller has an e-mail address."
+NO_ADDRESS = "This person has no e-mail address, or may not sign in any more."
+CHOSEN = "Every owner has chosen for themselves what they are mailed."
 # What a service may ask for; a message of today is worth nothing next week.
 LONGEST_PAUSE = 3600
 
 
 def reachable(destination: Destination) -> bool:
-    """Whether there is anybody at the other end: owners may have no address yet."""
+    """Whether there is anybody at the other end: people may have no address yet."""
     return destination.kind != Destination.Kind.EMAIL or bool(recipients(destination))
 
 
@@ -49,24 +54,44 @@ def send(delivery: Delivery) -> None:
 
 
 def recipients(destination: Destination) -> list[str]:
+    if destination.place:
+        user = destination.place.user
+        return [user.email] if user.is_active and user.email else []
     written = destination.open().get("to", "")
     return [one for part in written.split(",") if (one := part.strip())] or defaults.owners(destination.seller)
+
+
+def nobody(destination: Destination) -> str:
+    """Why a message to this one would reach nobody."""
+    if destination.place:
+        return NO_ADDRESS
+    chosen = Destination.objects.filter(seller=destination.seller_id, place__role=Membership.Role.OWNER)
+    return CHOSEN if chosen.exists() else NOBODY
 
 
 def _mail(delivery: Delivery, opened: Mapping[str, Any]) -> None:
     to = recipients(delivery.destination)
     if not to:
-        raise Failure(Category.REJECTED, NOBODY)
+        raise Failure(Category.REJECTED, nobody(delivery.destination))
     # The same each time it is sent: mail programs show what comes twice once.
     headers = {"Message-ID": f"<message-{delivery.pk}@{_host()}>", "Auto-Submitted": "auto-generated"}
-    mail = EmailMultiAlternatives(delivery.subject, delivery.body, to=to, headers=headers)
-    mail.attach_alternative(as_html(delivery.body), "text/html")
+    text = delivery.body + _choice(delivery.destination)
+    mail = EmailMultiAlternatives(delivery.subject, text, to=to, headers=headers)
+    mail.attach_alternative(as_html(text), "text/html")
     try:
         mail.send()
     except (smtplib.SMTPAuthenticationError, smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as error:
         raise Failure(Category.REJECTED, f"The mail server refused it: {_said(error)}") from error
     except (smtplib.SMTPException, ssl.SSLError, OSError) as error:
         raise Failure(Category.TRANSIENT, f"The mail server did not take it: {_said(error)}") from error
+
+
+def _choice(destination: Destination) -> str:
+    """Where a person's own mail is from, and how it ends."""
+    if destination.place is None:
+        return ""
+    with translation.override(destination.language):
+        return f"\n\n{_('Choose what you are told')}: {settings.PUBLIC_URL}{reverse('account_alerts')}"
 
 
 def as_html(text: str) -> str:

@@ -52,6 +52,7 @@ def _owners_mail(seller: Seller) -> Destination:
 
 
 def owners(seller: Seller) -> list[str]:
-    """The e-mail addresses of this seller's owners who may sign in."""
+    """The e-mail addresses of this seller's owners who may sign in and have not chosen for themselves."""
     people = Membership.objects.filter(seller=seller, role=Membership.Role.OWNER, user__is_active=True)
+    people = people.filter(alert_destination=None)
     return list(people.exclude(user__email="").order_by("pk").values_list("user__email", flat=True))

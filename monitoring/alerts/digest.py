@@ -1,12 +1,13 @@
 """The daily summary: what needs a person first, then how yesterday was. At most 25 lines: it is read on a phone."""
 
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, Sum
+from django.db.models import Count, F, Q, Sum
 from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.formats import date_format
@@ -16,10 +17,11 @@ from django.utils.translation import ngettext
 from connectors.models import Connection, InboxEntry, Job
 from hub.models import Seller
 from monitoring import figures
-from monitoring.alerts import sending, wording
+from monitoring.alerts import preferences, sending, wording
 from monitoring.alerts.causes import USUAL
+from monitoring.alerts.preferences import Way, Ways
 from monitoring.alerts.wording import Message
-from monitoring.models import Alert, AlertRule, DayCount
+from monitoring.models import Alert, AlertRule, DayCount, Delivery, Destination
 from monitoring.reconciliation import census, days
 from monitoring.templatetags.hub import money
 from orders.models import Order
@@ -29,9 +31,10 @@ LINES = 25
 ALERTS, CHANNELS, COUNTS, MISSING = 5, 5, 4, 3
 # A hub that was away in the morning does not send yesterday's news in the evening.
 LATEST = timedelta(hours=6)
+DAY = timedelta(days=1)
 
 
-def write(rule: AlertRule, now: datetime) -> int:
+def write(rule: AlertRule, now: datetime, own: Iterable[Destination] = ()) -> int:
     """Writes today's, once, when its hour has come. Returns how many messages that made."""
     local = now.astimezone(ZoneInfo(rule.seller.time_zone))
     hour = int(rule.params.get("hour", USUAL[AlertRule.Kind.DIGEST]["hour"]))
@@ -39,16 +42,23 @@ def write(rule: AlertRule, now: datetime) -> int:
     if rule.digest_on == local.date() or not begins <= local < begins + LATEST:
         return 0
     AlertRule.objects.filter(pk=rule.pk).update(digest_on=local.date())
-    active = [one for one in rule.destinations.all() if one.active]
-    written = [sending.enqueue(one, compose(rule.seller, one.language, now), now) for one in active]
+    readers = [*rule.destinations.all(), *preferences.mailed(own, rule.kind)]
+    written = [_write_to(one, rule.seller, now) for one in readers if one.active]
     return sum(delivery is not None for delivery in written)
 
 
-def compose(seller: Seller, language: str, now: datetime) -> Message:
+def _write_to(reader: Destination, seller: Seller, now: datetime) -> Delivery | None:
+    ways = preferences.ways_of(reader.place) if reader.place else {}
+    with preferences.as_its_reader(reader):
+        return sending.enqueue(reader, compose(seller, reader.language, now, ways), now)
+
+
+def compose(seller: Seller, language: str, now: datetime, ways: Ways | None = None) -> Message:
+    """`ways`: how its reader is told of what besides, where that is one person."""
     zone = ZoneInfo(seller.time_zone)
     today = now.astimezone(zone).date()
     with translation.override(language), timezone.override(zone):
-        urgent = _needs(seller, now)
+        urgent = _needs(seller, now, ways or {})
         title = f"{seller.name}, {date_format(today, 'SHORT_DATE_FORMAT')}"
         lines = [title, "", *(urgent or [_("Nothing needs you.")]), "", *_yesterday(seller, today, zone)]
         lines += [*_completeness(seller, today), "", f"{settings.PUBLIC_URL}/"]
@@ -59,8 +69,8 @@ def compose(seller: Seller, language: str, now: datetime) -> Message:
 # --- What needs somebody ---------------------------------------------------------------------------------------------
 
 
-def _needs(seller: Seller, now: datetime) -> list[str]:
-    counts = _counts(seller, now) + _alerts(seller, now)
+def _needs(seller: Seller, now: datetime, ways: Ways) -> list[str]:
+    counts = _counts(seller, now) + _alerts(seller, now, ways)
     return [line for line in counts if line]
 
 
@@ -91,14 +101,22 @@ def _linked(count: int, said: str, page: str, query: str) -> str:
     return f"{said % {'count': count}}: {settings.PUBLIC_URL}{reverse(page)}{query}" if count else ""
 
 
-def _alerts(seller: Seller, now: datetime) -> list[str]:
-    """Those that nobody has taken, the oldest first."""
-    rows = Alert.objects.filter(seller=seller, state=Alert.State.OPEN).exclude(rule__kind=AlertRule.Kind.REPORT_ROWS)
-    found = list(rows.order_by("opened_at")[: ALERTS + 1])
-    lines = [f"• {wording.sentence(one.code, one.data, now)}" for one in found[:ALERTS]]
+def _alerts(seller: Seller, now: datetime, ways: Ways) -> list[str]:
+    """Those that nobody has taken, the oldest first; where this is all that is said of them, the mended ones, too."""
+    unwanted = [AlertRule.Kind.REPORT_ROWS.value, *(kind for kind, way in ways.items() if way == Way.NOTHING)]
+    only_here = [kind for kind, way in ways.items() if way == Way.SUMMARY]
+    mended = Q(state=Alert.State.MENDED, mended_at__gt=now - DAY, rule__kind__in=only_here, told__gt=0)
+    rows = Alert.objects.filter(Q(state=Alert.State.OPEN) | mended, seller=seller).exclude(rule__kind__in=unwanted)
+    found = list(rows.order_by(F("mended_at").asc(nulls_first=True), "opened_at")[: ALERTS + 1])
+    lines = [f"• {_line(one, now)}" for one in found[:ALERTS]]
     if len(found) > ALERTS:
         lines.append(f"{_('More alerts')}: {settings.PUBLIC_URL}{reverse('alerts')}")
     return lines
+
+
+def _line(alert: Alert, now: datetime) -> str:
+    said = wording.sentence(alert.code, alert.data, alert.mended_at or now)
+    return f"{wording.PARTS['mended']}: {said}" if alert.state == Alert.State.MENDED else said
 
 
 # --- How yesterday was -----------------------------------------------------------------------------------------------

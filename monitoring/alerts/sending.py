@@ -67,7 +67,7 @@ def claim(now: datetime, away: Collection[int] = ()) -> Delivery | None:
     for pk, due_at in due.values_list("pk", "due_at")[:20]:
         mine = Delivery.objects.filter(pk=pk, due_at=due_at, state=Delivery.State.WAITING)
         if mine.update(due_at=now + LEASE, attempts=F("attempts") + 1):
-            return Delivery.objects.select_related("destination__seller").get(pk=pk)
+            return Delivery.objects.select_related("destination__seller", "destination__place__user").get(pk=pk)
     return None
 
 
@@ -105,7 +105,7 @@ def test(destination: Destination) -> str:
     # Due behind the lease, so that no worker takes it, too.
     delivery = enqueue(destination, wording.of_test(destination), now + LEASE)
     if delivery is None:
-        return channels.NOBODY
+        return channels.nobody(destination)
     send(delivery)
     return delivery.error
 

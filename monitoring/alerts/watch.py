@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from hub.models import Seller
-from monitoring.alerts import causes, defaults, digest, sending, wording
+from monitoring.alerts import causes, defaults, digest, preferences, sending, wording
 from monitoring.alerts.causes import Cause
 from monitoring.models import Alert, AlertRule, Destination, Heartbeat
 
@@ -80,8 +80,12 @@ def _my_turn(now: datetime) -> datetime | None:
 
 @dataclass
 class Outbox:
-    """What comes of one look: what each destination is to be told (destination -> part -> alerts), and the rows."""
+    """What comes of one look: what each destination is to be told (destination -> part -> alerts), and the rows.
 
+    `own` are the destinations of the people who have chosen for themselves.
+    """
+
+    own: list[Destination] = field(default_factory=list)
     parts: dict[int, dict[str, list[Alert]]] = field(default_factory=dict)
     new: list[Alert] = field(default_factory=list)
     known: list[tuple[Alert, list[object]]] = field(default_factory=list)
@@ -122,11 +126,11 @@ def look(seller: Seller, now: datetime, gap: datetime | None = None) -> None:
     _drop_switched_off(seller, now)
     # Locked: a second look at the same seller waits, and then sees what this one has told.
     rules = AlertRule.objects.select_for_update().filter(seller=seller, active=True).order_by("pk")
-    outbox = Outbox()
+    outbox = Outbox(preferences.personal(seller))
     for rule in rules.prefetch_related("destinations", "escalate_to"):
         rule.seller = seller
         if rule.kind == AlertRule.Kind.DIGEST:
-            digest.write(rule, now)
+            digest.write(rule, now, outbox.own)
         elif (found := _causes(rule, now)) is not None:
             _judge(rule, found + _gap(rule, gap, now), now, outbox)
     _write(seller, outbox, now)
@@ -246,9 +250,9 @@ def _tell(rule: AlertRule, alerts: list[Alert], muted: set[str], now: datetime, 
         if (quiet and not alert.urgent) or spent:
             alert.held = True
         elif not _in_window(rule, alert, now):
-            outbox.put(_readers(rule, alert), part, alert)
+            outbox.put(_readers(rule, alert, outbox.own), part, alert)
             _told(alert, now)
-    others = list(rule.escalate_to.all())
+    others = preferences.escalated(rule.escalate_to.all(), outbox.own, rule.kind)
     for alert in alerts if others else ():
         if _escalates(rule, alert, alert.cause in muted, now) and (alert.urgent or not quiet):
             outbox.put(others, "escalation", alert)
@@ -305,8 +309,8 @@ def _budget_spent(rule: AlertRule, now: datetime) -> bool:
     return moments[:BUDGET].count() >= BUDGET
 
 
-def _readers(rule: AlertRule, alert: Alert) -> list[Destination]:
-    readers = {one.pk: one for one in rule.destinations.all()}
+def _readers(rule: AlertRule, alert: Alert, own: list[Destination]) -> list[Destination]:
+    readers = {one.pk: one for one in (*rule.destinations.all(), *preferences.mailed(own, rule.kind))}
     if alert.escalated_at:
         readers.update({one.pk: one for one in rule.escalate_to.all()})
     return list(readers.values())
@@ -338,6 +342,8 @@ def is_quiet(rule: AlertRule, now: datetime) -> bool:
 
 
 def _write(seller: Seller, outbox: Outbox, now: datetime) -> None:
-    for destination in Destination.objects.filter(pk__in=outbox.parts, active=True).order_by("pk"):
-        message = wording.compose(seller, outbox.parts[destination.pk], destination.language, now)
+    told = Destination.objects.filter(pk__in=outbox.parts, active=True).select_related("place__user")
+    for destination in told.order_by("pk"):
+        with preferences.as_its_reader(destination):
+            message = wording.compose(seller, outbox.parts[destination.pk], destination.language, now)
         sending.enqueue(destination, message, now)

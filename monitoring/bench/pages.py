@@ -143,6 +143,7 @@ def addresses(one: tuple[int, str], shop: many_orders.Shop) -> Paths:
         "one order": reverse("order", args=[one[0]]),
         "overview": reverse("admin:index"),
         "insights": reverse("insights"),
+        "insights, a year": f"{reverse('insights')}?period=365",
     }
 
 

@@ -1,7 +1,8 @@
 """Work over many orders, in slices that a worker takes one after the other.
 
 A slice is claimed by a lease, does its orders in the order of their keys, and then moves the task's cursor. Where a
-worker dies in between, the slice is done again: each deed leaves alone what is done already.
+worker dies in between, the slice is done again: each deed leaves alone what is done already. A file is in the list's
+order instead, which its first slice writes down.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from connectors.models import Job
 from hub.models import Seller
 from hub.people.activity import record
 from hub.tenancy import Permission, allows, memberships_of
-from monitoring.desk import files, filters, table
+from monitoring.desk import files, filters
 from monitoring.models import BulkTask
 from monitoring.packing import dispatch
 from orders import doors
@@ -28,8 +29,6 @@ from orders.models import Order
 from orders.vocabulary import OrderStatus
 
 SLICE = 100
-# An export only reads.
-EXPORT_SLICE = 500
 LEASE = timedelta(minutes=3)
 # Named in the row; the others are counted.
 ERRORS_KEPT = 200
@@ -73,14 +72,24 @@ def may(person: User, kind: str) -> list[int]:
     return [place.seller_id for place in memberships_of(person) if allows(place, needed)] if person.is_active else []
 
 
-def orders_of(task: BulkTask) -> QuerySet[Order]:
-    """All orders the task is about, those that are done, too; only of sellers for which the person may still act."""
+def readable(task: BulkTask) -> QuerySet[Order]:
+    """Of the task's sellers those for which the person may still do it."""
     allowed = set(may(task.person, task.kind))
-    sellers = [pk for pk in task.sellers if pk in allowed]
-    rows = Order.objects.filter(seller__in=sellers, pk__lte=task.last).order_by("pk")
+    return Order.objects.filter(seller__in=[pk for pk in task.sellers if pk in allowed])
+
+
+def orders_of(task: BulkTask) -> QuerySet[Order]:
+    """All orders the task is about, those that are done, too."""
+    rows = readable(task).filter(pk__lte=task.last).order_by("pk")
     if ids := task.params.get("ids"):
         return rows.filter(pk__in=ids)
-    return filters.filtered(rows, task.params.get("filter", {}), filters.Scope(sellers))
+    return filters.filtered(rows, task.params.get("filter", {}), filters.Scope(task.sellers))
+
+
+def in_lists_order(task: BulkTask) -> QuerySet[Order, int]:
+    """Their keys, as the list has them."""
+    rows = filters.in_order(orders_of(task), task.params.get("filter", {}), filters.Scope(task.sellers))
+    return rows.values_list("pk", flat=True)
 
 
 # --- Slices ----------------------------------------------------------------------------------------------------------
@@ -101,32 +110,35 @@ def run_slice(pk: int) -> bool:
     if task is None:
         return False
     with translation.override(task.params.get("language", "pt-br")):
-        rows = orders_of(task)
-        if task.total is None:
-            task.total = rows.order_by().count()
-        size = EXPORT_SLICE if task.kind == Kind.EXPORT else SLICE
-        some = list(with_what_is_needed(task, rows.filter(pk__gt=task.cursor))[:size])
-        if some:
-            _do(task, some)
-        if len(some) < size:
+        more = _export(task) if task.kind == Kind.EXPORT else _do(task)
+        if not more:
             return _finish(task)
     _save(task, leased_until=None)
     return True
 
 
-def with_what_is_needed(task: BulkTask, rows: QuerySet[Order]) -> QuerySet[Order]:
-    return table.with_parts(rows) if task.kind == Kind.EXPORT else rows.select_related("seller", "channel__connection")
-
-
-def _do(task: BulkTask, some: Sequence[Order]) -> None:
-    if task.kind == Kind.EXPORT:
-        files.keep(task, some)
-        task.changed += len(some)
-    else:
-        for order in some:
-            _one(task, order)
+def _do(task: BulkTask) -> bool:
+    rows = orders_of(task)
+    if task.total is None:
+        task.total = rows.order_by().count()
+    some = list(rows.filter(pk__gt=task.cursor).select_related("seller", "channel__connection")[:SLICE])
+    for order in some:
+        _one(task, order)
     task.seen += len(some)
-    task.cursor = some[-1].pk
+    task.cursor = some[-1].pk if some else task.cursor
+    return len(some) == SLICE
+
+
+def _export(task: BulkTask) -> bool:
+    if task.total is None:
+        task.total = files.plan(task, in_lists_order(task).iterator())
+    part = task.parts.filter(number__gt=task.cursor).order_by("number").first()
+    if part is None:
+        return False
+    task.changed += files.fill(task, readable(task), part)
+    task.seen += len(part.orders)
+    task.cursor = part.number
+    return task.seen < task.total
 
 
 def _one(task: BulkTask, order: Order) -> None:
@@ -145,16 +157,17 @@ def _save(task: BulkTask, **more: Any) -> None:
 
 
 def _finish(task: BulkTask) -> bool:
-    if task.kind == Kind.EXPORT and task.params.get("format") == files.XLSX:
-        files.make_workbook(task)
-    _save(task)
+    with transaction.atomic():
+        if task.kind == Kind.EXPORT and task.params.get("format") == files.XLSX:
+            files.make_workbook(task)
+        _save(task)
     done = BulkTask.objects.filter(pk=task.pk, state=BulkTask.State.RUNNING)
     if done.update(state=BulkTask.State.DONE, **_ended()):
-        _tell(task)
+        tell(task)
     return False
 
 
-def _tell(task: BulkTask) -> None:
+def tell(task: BulkTask) -> None:
     """A line in the log of each seller."""
     facts = {"count": task.changed, "name": task.params.get("tag") or task.params.get("format") or ""}
     for seller in Seller.objects.filter(pk__in=task.sellers):

@@ -1,47 +1,84 @@
-"""The orders of an export as a CSV file or a workbook, kept in sealed pieces until they expire."""
+"""Orders as a CSV file or a workbook: a small one at once, a larger one in sealed pieces, kept until they expire.
+
+Either way the rows are read, and the file is written, by the same functions.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
 
 from hub import vault
 from hub.tenancy import Permission, allows, memberships_of
 from monitoring import sheets
-from monitoring.desk import table
+from monitoring.desk import columns, table
 from monitoring.models import BulkPart, BulkTask
 from orders.models import Order
 
 CSV, XLSX = "csv", "xlsx"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# More than these nobody waits for in front of a page.
+AT_ONCE = 2_000
+# Read together.
+SLICE = 500
 # A sheet has a million rows; so many take a worker a minute.
 MOST_ROWS = 200_000
 BOOK = 0
 
 
-def keep(task: BulkTask, orders: Sequence[Order]) -> None:
-    """The rows of one slice. Written again where the slice is done again."""
-    hidden = _hidden(task)
-    rows = [["" if place in hidden else value for place, value in enumerate(table.values(order))] for order in orders]
-    content = json.dumps([[_plain(value) for value in row] for row in rows]).encode()
-    BulkPart.objects.update_or_create(task=task, number=orders[0].pk, defaults={"sealed": vault.seal_bytes(content)})
+def read(task: BulkTask, rows: QuerySet[Order], ids: Sequence[int]) -> list[list[Any]]:
+    """These orders as rows of the file, in this order; `rows` are those the person may see."""
+    return table.read(rows, ids, _shown(task), _hidden(task))
 
 
-def _hidden(task: BulkTask) -> frozenset[int]:
-    """The columns that one of the task's sellers keeps from this person."""
+def at_once(task: BulkTask, rows: QuerySet[Order], ids: Sequence[int]) -> Iterator[list[Any]]:
+    """Of a file that nobody has to wait for."""
+    for start in range(0, len(ids), SLICE):
+        yield from read(task, rows, ids[start : start + SLICE])
+
+
+def _shown(task: BulkTask) -> Sequence[str]:
+    shown: Sequence[str] = task.params.get("columns", columns.USUAL)
+    return shown
+
+
+def _hidden(task: BulkTask) -> set[Permission]:
+    """What one of the task's sellers keeps from this person."""
     places = [place for place in memberships_of(task.person) if place.seller_id in task.sellers]
-    return table.hidden(
-        sees_buyer=all(allows(place, Permission.BUYER) for place in places),
-        sees_money=all(allows(place, Permission.MONEY) for place in places),
-    )
+    return {one for one in (Permission.BUYER, Permission.MONEY) if not all(allows(place, one) for place in places)}
+
+
+# --- In pieces, by a worker ----------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def plan(task: BulkTask, ids: Iterator[int]) -> int:
+    """Writes down which orders the file is of, in their order: meanwhile the list may change. Returns how many."""
+    task.parts.all().delete()
+    pieces = iter(lambda: list(islice(ids, SLICE)), [])
+    parts = [BulkPart(task=task, number=number, orders=piece) for number, piece in enumerate(pieces, start=1)]
+    BulkPart.objects.bulk_create(parts, batch_size=SLICE)
+    return sum(len(part.orders) for part in parts)
+
+
+def fill(task: BulkTask, rows: QuerySet[Order], part: BulkPart) -> int:
+    """Reads one piece; again where that was interrupted. Returns how many rows it has."""
+    found = read(task, rows, part.orders)
+    content = json.dumps([[_plain(value) for value in row] for row in found]).encode()
+    task.parts.filter(pk=part.pk).update(sealed=vault.seal_bytes(content))
+    return len(found)
 
 
 def _plain(value: Any) -> Any:
@@ -59,18 +96,38 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def _rows(task: BulkTask) -> Iterator[list[Any]]:
+def _kept(task: BulkTask) -> Iterator[list[Any]]:
+    """The rows that a worker has read."""
     numbers = task.parts.exclude(number=BOOK).order_by("number").values_list("sealed", flat=True)
     for sealed in numbers.iterator(chunk_size=10):
         for row in json.loads(vault.unseal_bytes(sealed)):
             yield [_typed(value) for value in row]
 
 
-def csv_lines(task: BulkTask, language: str) -> Iterator[str]:
+# --- The file itself -----------------------------------------------------------------------------------------------
+
+
+def content(task: BulkTask, rows: Iterable[list[Any]]) -> bytes | Iterator[str]:
+    """A workbook whole; a CSV file line by line, sent while it is read."""
+    return _workbook(task, rows) if task.params.get("format") == XLSX else _csv_lines(task, rows)
+
+
+def stored(task: BulkTask) -> bytes | Iterator[str]:
+    """Of what a worker has made."""
+    if task.params.get("format") == XLSX:
+        return vault.unseal_bytes(task.parts.get(number=BOOK).sealed)
+    return _csv_lines(task, _kept(task))
+
+
+def _csv_lines(task: BulkTask, rows: Iterable[list[Any]]) -> Iterator[str]:
     def cells(row: list[Any], comma: bool) -> list[str]:
         return [sheets.cell(value, comma) for value in row]
 
-    return sheets.lines(table.COLUMNS, _rows(task), cells, language)
+    return sheets.lines(_titles(task), rows, cells, str(task.params.get("language", "pt-br")))
+
+
+def _titles(task: BulkTask) -> list[Any]:
+    return [column.title for column in table.chosen(_shown(task))]
 
 
 def make_workbook(task: BulkTask) -> None:
@@ -79,17 +136,18 @@ def make_workbook(task: BulkTask) -> None:
         task.errors = [{"text": _("Too many orders for a workbook: ask for a CSV file.")}]
         task.failed = task.changed
         return
-    content = _workbook([str(column) for column in table.COLUMNS], _rows(task))
-    BulkPart.objects.update_or_create(task=task, number=BOOK, defaults={"sealed": vault.seal_bytes(content)})
+    sealed = vault.seal_bytes(_workbook(task, _kept(task)))
+    BulkPart.objects.update_or_create(task=task, number=BOOK, defaults={"sealed": sealed})
     task.parts.exclude(number=BOOK).delete()
 
 
-def _workbook(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def _workbook(task: BulkTask, rows: Iterable[Sequence[Any]]) -> bytes:
+    titles = [str(title) for title in _titles(task)]
     book = Workbook(write_only=True)
     sheet = book.create_sheet(_("Orders"))
     sheet.freeze_panes = "B2"
     for place in range(len(titles)):
-        sheet.column_dimensions[chr(ord("A") + place)].width = 18
+        sheet.column_dimensions[get_column_letter(place + 1)].width = 18
     sheet.append([_bold(sheet, title) for title in titles])
     for row in rows:
         sheet.append([_cell(sheet, value) for value in row])
@@ -118,7 +176,3 @@ def _cell(sheet: Any, value: Any) -> Any:
 def _printable(text: str) -> str:
     """The format knows no control characters, and no longer text than this."""
     return "".join(char for char in text if char.isprintable() or char in "\n\t")[:32_000]
-
-
-def workbook(task: BulkTask) -> bytes:
-    return vault.unseal_bytes(task.parts.get(number=BOOK).sealed)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from functools import cache, cached_property
 from html import escape
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_date
 from django.utils.formats import date_format
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from hub.models import Seller
@@ -66,6 +67,8 @@ class Filter:
     # "select", "date", "number" or "text".
     kind: str = "select"
     choices: Callable[[Scope], Choices] | None = None
+    # They are not the same for everybody.
+    own_choices: bool = False
 
     def shown(self, value: str, scope: Scope) -> str:
         """The value in words."""
@@ -238,7 +241,7 @@ FILTERS = {
     one.name: one
     for one in (
         Filter("q", _("Search"), lambda value, scope: matching(value), "text"),
-        Filter("channel", _("Channel"), _channel, choices=lambda scope: scope.channels),
+        Filter("channel", _("Channel"), _channel, choices=lambda scope: scope.channels, own_choices=True),
         Filter("status", _("Status"), _status, choices=lambda scope: ((OPEN, _("To dispatch")), *OrderStatus.choices)),
         Filter("due", _("Deadline"), _due, choices=lambda scope: DUE),
         Filter("priority", _("Priority"), _priority, choices=lambda scope: PRIORITIES),
@@ -333,26 +336,37 @@ def _without(chosen: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in chosen.items() if key != name}
 
 
-@dataclass(frozen=True)
-class Input:
-    """A filter as a field of the form."""
-
-    filter: Filter
-    value: str
-    choices: Choices
-
-    def options(self) -> SafeString:
-        """Not by the template: all the filters' choices together take it as long as the orders."""
-        return mark_safe("".join(self._option(value, str(label)) for value, label in self.choices))  # noqa: S308
-
-    def _option(self, value: str, label: str) -> str:
-        chosen = " selected" if value == self.value else ""
-        return f'<option value="{escape(value)}"{chosen}>{escape(label)}</option>'
+# --- The form, put together here: a template takes many times as long for as many fields ----------------------------
 
 
-def form(chosen: Mapping[str, str], scope: Scope) -> list[Input]:
-    return [
-        Input(one, chosen.get(one.name, ""), one.choices(scope) if one.choices else ())
-        for one in FILTERS.values()
-        if one.name != "q"
-    ]
+def form(chosen: Mapping[str, str], scope: Scope) -> SafeString:
+    """A field for each filter but the search, which stands above them."""
+    fields = (_field(one, chosen.get(one.name, ""), scope) for one in FILTERS.values() if one.name != "q")
+    return mark_safe("".join(fields))  # noqa: S308 - escaped below
+
+
+def _field(one: Filter, value: str, scope: Scope) -> str:
+    return f'<div><label for="f-{one.name}">{escape(str(one.label))}</label>{_input(one, escape(value), scope)}</div>'
+
+
+def _input(one: Filter, value: str, scope: Scope) -> str:
+    named = f'id="f-{one.name}" name="{one.name}"'
+    if one.choices is not None:
+        options = _listed(one.choices(scope)) if one.own_choices else _options(one.name, get_language())
+        mark = f'<option value="{value}"'
+        return f"<select {named}>{options.replace(mark, f'{mark} selected', 1)}</select>"
+    if one.kind == "number":
+        return f'<input {named} value="{value}" inputmode="decimal" maxlength="14">'
+    return f'<input {named} type="{one.kind}" value="{value}" maxlength="{LONGEST}">'
+
+
+@cache
+def _options(name: str, _language: str | None) -> str:
+    """Put together once for each language."""
+    choices = FILTERS[name].choices
+    return _listed(choices(Scope(())) if choices else ())
+
+
+def _listed(choices: Choices) -> str:
+    everyone = [("", _("all")), *choices]
+    return "".join(f'<option value="{escape(value)}">{escape(str(label))}</option>' for value, label in everyone)

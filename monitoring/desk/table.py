@@ -1,82 +1,111 @@
-"""Orders as rows of a file, whichever way it is asked for."""
+"""Orders as rows of a file: the columns that the list has, in the detail that a spreadsheet wants."""
 
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from connectors.models import Link
-from orders.models import Invoice, Order, Shipment
+from hub.tenancy import Permission
+from monitoring.desk import columns, reasons
+from monitoring.templatetags.hub import quantity
+from orders import tags
+from orders.models import Invoice, Order, OrderItem, Shipment
+
+
+@dataclass(frozen=True)
+class Column:
+    """`of`: the column of the list it belongs to; empty: it is always there. `needs`: who may not, finds it empty."""
+
+    of: str
+    title: Any
+    value: Callable[[Order], Any]
+    needs: Permission | None = None
+
+
+def _score(order: Order) -> str:
+    place: reasons.Place | None = order.place  # type: ignore[attr-defined]
+    return str(place.score) if place else ""
+
+
+def _codes(order: Order) -> set[str]:
+    return {parcel.tracking_code for parcel in order.shipments.all() if parcel.tracking_code}
+
+
+def _carriers(order: Order) -> set[str]:
+    return {parcel.carrier for parcel in order.shipments.all() if parcel.carrier}
+
+
+def _joined(texts: Iterable[Any]) -> str:
+    return ", ".join(map(str, texts))
+
 
 COLUMNS = (
-    gettext_lazy("Order"),
-    gettext_lazy("Channel"),
-    gettext_lazy("Status"),
-    gettext_lazy("Held"),
-    gettext_lazy("Placed"),
-    gettext_lazy("Approved"),
-    gettext_lazy("Ship by"),
-    gettext_lazy("Shipped"),
-    gettext_lazy("Number in the ERP"),
-    gettext_lazy("Invoice"),
-    gettext_lazy("Access key"),
-    gettext_lazy("Tracking code"),
-    gettext_lazy("Buyer"),
-    "CPF/CNPJ",
-    gettext_lazy("City"),
-    "UF",
-    gettext_lazy("Items"),
-    gettext_lazy("Discount"),
-    gettext_lazy("Freight"),
-    gettext_lazy("Total"),
-    gettext_lazy("Currency"),
+    Column("", gettext_lazy("Order"), lambda order: order.external_id),
+    Column("", gettext_lazy("Channel"), lambda order: order.channel.name),
+    Column("priority", gettext_lazy("Priority"), _score),
+    Column("status", gettext_lazy("Status"), lambda order: order.get_status_display()),
+    Column("status", gettext_lazy("Held"), lambda order: _("yes") if order.held else ""),
+    Column("", gettext_lazy("Placed"), lambda order: order.placed_at),
+    Column("status", gettext_lazy("Approved"), lambda order: order.approved_at),
+    Column("ship_by", gettext_lazy("Ship by"), lambda order: order.ship_by),
+    Column("status", gettext_lazy("Shipped"), lambda order: order.shipped_at),
+    Column("erp", gettext_lazy("Number in the ERP"), lambda order: _joined(order.links.all())),
+    Column("erp", gettext_lazy("Invoice"), lambda order: _joined(one.number for one in order.invoices.all())),
+    Column("erp", gettext_lazy("Access key"), lambda order: _joined(one.key for one in order.invoices.all())),
+    Column("status", gettext_lazy("Tracking code"), lambda order: _joined(sorted(_codes(order)))),
+    Column("carrier", gettext_lazy("Carrier"), lambda order: _joined(sorted(_carriers(order)))),
+    Column("logistics", gettext_lazy("Logistics"), lambda order: order.get_logistics_display()),
+    Column("buyer", gettext_lazy("Buyer"), lambda order: order.buyer_name),
+    Column("buyer", "CPF/CNPJ", lambda order: str(order.buyer.get("document", "")), Permission.BUYER),
+    Column("buyer", gettext_lazy("City"), lambda order: order.city),
+    Column("buyer", "UF", lambda order: order.state),
+    Column(
+        "items",
+        gettext_lazy("Products"),
+        lambda order: _joined(f"{quantity(item.left)} × {item.sku or item.title}" for item in order.items.all()),
+    ),
+    Column("payment", gettext_lazy("Payment"), lambda order: order.get_payment_status_display()),
+    Column("tags", gettext_lazy("Tags"), lambda order: _joined(tags.label(tag) for tag in order.tags)),
+    Column("total", gettext_lazy("Items"), lambda order: order.items_total, Permission.MONEY),
+    Column("total", gettext_lazy("Discount"), lambda order: order.discount, Permission.MONEY),
+    Column("total", gettext_lazy("Freight"), lambda order: order.freight, Permission.MONEY),
+    Column("total", gettext_lazy("Total"), lambda order: order.total, Permission.MONEY),
+    Column("total", gettext_lazy("Currency"), lambda order: order.currency),
 )
 
-AMOUNTS = (gettext_lazy("Items"), gettext_lazy("Discount"), gettext_lazy("Freight"), gettext_lazy("Total"))
+
+def chosen(shown: Collection[str] = columns.USUAL) -> list[Column]:
+    """For these columns of the list."""
+    return [column for column in COLUMNS if not column.of or column.of in shown]
 
 
-def with_parts(rows: QuerySet[Order]) -> QuerySet[Order]:
-    """Only what is shown: an invoice's XML would come along otherwise."""
-    parts = (
-        Prefetch("links", Link.objects.filter(cancelled=False).only("order_id", "number", "external_id")),
-        Prefetch("invoices", Invoice.objects.filter(cancelled=False).only("order_id", "number", "key")),
-        Prefetch("shipments", Shipment.objects.exclude(tracking_code="").only("order_id", "tracking_code")),
-    )
-    wide = ("ship_to", "bill_to", "search", "notes", "holds", "released_holds", "unknown", "tags")
-    return rows.select_related("channel").defer(*wide).prefetch_related(*parts)
-
-
-def hidden(*, sees_buyer: bool, sees_money: bool) -> frozenset[int]:
-    """The places of the columns that stay empty for such a person."""
-    names = [] if sees_buyer else ["CPF/CNPJ"]
-    names += [] if sees_money else [str(column) for column in AMOUNTS]
-    return frozenset(number for number, column in enumerate(COLUMNS) if str(column) in names)
-
-
-def values(order: Order) -> list[Any]:
-    invoices = order.invoices.all()
-    codes = {shipment.tracking_code for shipment in order.shipments.all()}
+def read(
+    rows: QuerySet[Order], ids: Sequence[int], shown: Collection[str], hidden: Collection[Permission]
+) -> list[list[Any]]:
+    """Those of the rows with these keys, in the order of the keys."""
+    wanted = chosen(shown)
+    found = {order.pk: order for order in _with_parts(rows.filter(pk__in=ids), shown)}
+    places = reasons.places(list(found.values()), timezone.now()) if "priority" in shown else {}
+    for order in found.values():
+        order.place = places.get(order.pk)  # type: ignore[attr-defined]
     return [
-        order.external_id,
-        order.channel.name,
-        order.get_status_display(),
-        _("yes") if order.held else "",
-        order.placed_at,
-        order.approved_at,
-        order.ship_by,
-        order.shipped_at,
-        ", ".join(str(link) for link in order.links.all()),
-        ", ".join(invoice.number for invoice in invoices),
-        ", ".join(invoice.key for invoice in invoices),
-        ", ".join(sorted(codes)),
-        order.buyer_name,
-        str(order.buyer.get("document", "")),
-        order.city,
-        order.state,
-        order.items_total,
-        order.discount,
-        order.freight,
-        order.total,
-        order.currency,
+        ["" if column.needs in hidden else column.value(found[pk]) for column in wanted] for pk in ids if pk in found
     ]
+
+
+def _with_parts(rows: QuerySet[Order], shown: Collection[str]) -> QuerySet[Order]:
+    """Only what is shown: an invoice's XML would come along otherwise."""
+    parts = [
+        Prefetch("links", Link.objects.filter(cancelled=False).only("order_id", "number", "external_id")),
+        Prefetch("invoices", Invoice.objects.filter(Invoice.IN_FORCE).only("order_id", "number", "key")),
+        Prefetch("shipments", Shipment.objects.only("order_id", "tracking_code", "carrier")),
+    ]
+    if "items" in shown:
+        parts.append(Prefetch("items", OrderItem.objects.order_by("pk")))
+    wide = ("ship_to", "bill_to", "search", "notes", "holds", "released_holds", "unknown")
+    return rows.select_related("seller", "channel").defer(*wide).prefetch_related(*parts)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from connectors import actions
 from connectors.failures import Refusal
-from connectors.models import InboxEntry, Job
+from connectors.models import Job
 from monitoring.incidents import gather, groups, plan
 from monitoring.incidents.plan import Choice
 from monitoring.models import Incident
@@ -68,14 +68,11 @@ def resolve(incident: Incident, actor: str) -> None:
         gather.resolve(row, actor, timezone.now())
 
 
-def close(incident: Incident, choice: Choice, actor: str, reason: str) -> int:
+def close(incident: Incident, choice: Choice, actor: str, reason: str, reference: str = "") -> int:
     """All, or the chosen ones, handled by hand: nothing more is tried. Returns how many."""
     with transaction.atomic():
-        closed = actions.close_all(plan.jobs_of(incident, choice), actor, reason)
-        entries = plan.entries_of(incident, choice)
-        return closed + entries.update(
-            state=InboxEntry.State.CLOSED, error=f"{reason} ({actor})"[:2000], read_at=timezone.now()
-        )
+        closed = actions.close_all(plan.jobs_of(incident, choice), actor, reason, reference)
+        return closed + actions.close_entries(plan.entries_of(incident, choice), actor, reason, reference)
 
 
 def correct_sku(incident: Incident, sku: str, erp_sku: str, actor: str) -> list[int]:

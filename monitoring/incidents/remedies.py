@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from connectors import registry
 from connectors.contract import Capability
 from connectors.failures import NOT_YET, Category, in_general
+from connectors.models import Job
 from monitoring.incidents import groups
 from monitoring.models import Incident
 from monitoring.pages import sentences, words
@@ -98,9 +99,15 @@ HOW: Mapping[str, Text] = {
     "twin": _SETTLE,
     "linked_elsewhere": _SETTLE,
     "nothing_left": gettext_lazy("Nothing is left to send of these sales: mark them as handled by hand."),
-    "no_carrier": gettext_lazy("Choose a default carrier for this connection, or enter it in the ERP. Then try again."),
-    "no_tracking": gettext_lazy("Enter the tracking code in the ERP. Then try again."),
-    "no_xml": gettext_lazy("See to it that the ERP has the NF-e's XML. Then try again."),
+    "no_carrier": gettext_lazy(
+        "Enter the carrier by “Correct…” beside the order, or choose a default one for this connection and try again."
+    ),
+    "no_tracking": gettext_lazy(
+        "Enter the tracking code by “Correct…” beside the order, or in the ERP; then try again."
+    ),
+    "no_xml": gettext_lazy(
+        "Give the NF-e's XML by “Correct…” beside the order, or see to it that the ERP has it; then try again."
+    ),
     "not_enabled": gettext_lazy(
         "Ask the service for this permission. Until then do the step there, and mark it as handled."
     ),
@@ -122,6 +129,10 @@ BY_CATEGORY: Mapping[str, Text] = {
     ),
     Category.BUG: gettext_lazy("Try again. If it stays, tell whoever runs the hub and send the message along."),
 }
+HOW_TO_CORRECT = gettext_lazy(
+    "Correct the data by “Correct…” beside each order, which sends it at once; or where it comes from, then try again: "
+    "the preview says what would still fail."
+)
 HOW_TO_READ = gettext_lazy(
     "Look at one of the documents. Once the hub can read them, after an update or a changed setting, read them again."
 )
@@ -162,6 +173,8 @@ def _how(incident: Incident) -> Text:
         return HOW_TO_READ
     if incident.operation == groups.POLL:
         return HOW_TO_POLL
+    if incident.category == Category.REJECTED and incident.operation in CORRECTED and incident.code not in HOW:
+        return HOW_TO_CORRECT
     return HOW.get(incident.code) or BY_CATEGORY.get(incident.category) or BY_CATEGORY[Category.BUG]
 
 
@@ -187,6 +200,23 @@ def fix(incident: Incident) -> tuple[str, str]:
         entry = groups.entries_of(incident).order_by("received_at").values_list("pk", flat=True).first()
         return (reverse("entry", args=[entry]), _("See a document")) if entry else ("", "")
     return _orders(incident)
+
+
+CORRECTED = ("export", "send_invoice", "send_dispatch", "send_delivery")
+
+
+def correction(job: Job) -> str:
+    """The page where what this refused step sends is corrected and sent again; empty where that would not help."""
+    if job.state != Job.State.REFUSED or job.category != Category.REJECTED or job.code in BY_HAND:
+        return ""
+    if job.order_id is None:
+        return ""
+    if job.operation == "export":
+        return reverse("order_correct", args=[job.order_id])
+    if job.operation == "send_invoice":
+        return reverse("order_invoice", args=[job.order_id])
+    told_of_parcel = job.operation in ("send_dispatch", "send_delivery")
+    return reverse("parcel_correct", args=[job.key.partition(":")[2]]) if told_of_parcel else ""
 
 
 def _sign_in(incident: Incident) -> str:

@@ -45,10 +45,14 @@ def _label(day: Any) -> str:
 
 
 def by_day(found: Insights, name: str) -> str:
-    """`name`: "revenue" or "orders". The days of both periods, the first ones above each other."""
-    now, before = ([float(getattr(sales, name)) for sales in days.values()] for days in (found.days, found.days_before))
+    """`name`: "revenue" or "orders". The days (or weeks) of both periods, the first ones above each other.
+
+    A week that is not whole would look like a loss.
+    """
+    steps, earlier = (found.steps(days)[: len(days) // found.step] for days in (found.days, found.days_before))
+    now, before = ([float(getattr(sales, name)) for _day, sales in side] for side in (steps, earlier))
     lines = [_line(_("this period"), now, MAIN), _line(_("compared with"), before[: len(now)], OTHER, dashed=True)]
-    return json.dumps({"labels": [_label(day) for day, _sales in found.steps(found.days)], "datasets": lines})
+    return json.dumps({"labels": [_label(day) for day, _sales in steps], "datasets": lines})
 
 
 def coming(found: Insights, past: Sequence[float], forecast: Forecast) -> str:

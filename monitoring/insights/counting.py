@@ -32,17 +32,16 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, ExtractHour, Floor, Greatest, Ln, NullIf, TruncDate
+from django.db.models.functions import Cast, Coalesce, ExtractHour, Floor, Greatest, Ln, NullIf, TruncDate, TruncMonth
 
-from monitoring.insights.spread import FACTOR, SHORTEST, Spread
-from monitoring.models import CarrierOfDay, PaceOfDay, ProductOfDay, SalesOfDay
+from monitoring.insights.spread import FACTOR, HOURS, SHORTEST, Pace, Spread
+from monitoring.models import CarrierOfDay, PaceOfDay, PaceOfMonth, ProductOfDay, ProductOfMonth, SalesOfDay
 from orders import bulk
 from orders.models import Order, OrderItem, SalesChannel, Shipment
 from orders.vocabulary import Logistics, OrderStatus, ShipmentStatus, Source
 
 UNSOLD = (OrderStatus.PENDING, OrderStatus.CANCELLED)
 CENT = Decimal("0.0001")
-HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -279,6 +278,48 @@ def carriers(days: Days) -> list[CarrierOfDay]:
 OF_CARRIER = ("parcels", "delivered", "returned", "troubled", "on_time", "late", "timed", "seconds")
 
 
+# --- Months --------------------------------------------------------------------------------------------------------
+
+
+def products_of_months(days: Days) -> list[ProductOfMonth]:
+    rows: Any = _whole_months(ProductOfDay, days).annotate(month=TruncMonth("day")).order_by()
+    rows = rows.values("month", "product", "currency")
+    found = rows.annotate(all_pieces=Sum("pieces"), all_revenue=Sum("revenue"), a_title=Max("title"))
+    return [
+        ProductOfMonth(
+            channel=days.channel,
+            month=row["month"],
+            product=row["product"],
+            currency=row["currency"],
+            title=row["a_title"],
+            pieces=row["all_pieces"].quantize(CENT),
+            revenue=row["all_revenue"].quantize(CENT),
+        )
+        for row in found
+    ]
+
+
+def paces_of_months(days: Days) -> list[PaceOfMonth]:
+    months: dict[date, Pace] = defaultdict(Pace)
+    for day, hours, stages in _whole_months(PaceOfDay, days).values_list("day", "hours", "stages"):
+        months[day.replace(day=1)].add(day, hours, stages)
+    return [
+        PaceOfMonth(
+            channel=days.channel,
+            month=month,
+            hours=pace.hours,
+            stages={code: spread.as_json() for code, spread in pace.stages.items()},
+        )
+        for month, pace in months.items()
+    ]
+
+
+def _whole_months(model: type[Model], days: Days) -> Any:
+    """The rows of all months that these days belong to."""
+    last = (days.last.replace(day=1) + timedelta(days=31)).replace(day=1)
+    return model._default_manager.filter(channel=days.channel, day__gte=days.first.replace(day=1), day__lt=last)
+
+
 # --- Writing -------------------------------------------------------------------------------------------------------
 
 COUNTS: Mapping[type[Model], Callable[[Days], Sequence[Model]]] = {
@@ -287,19 +328,39 @@ COUNTS: Mapping[type[Model], Callable[[Days], Sequence[Model]]] = {
     PaceOfDay: pace,
     CarrierOfDay: carriers,
 }
+# What is summed once more, by month.
+MONTHS: Mapping[type[Model], tuple[type[Model], Callable[[Days], Sequence[Model]]]] = {
+    ProductOfDay: (ProductOfMonth, products_of_months),
+    PaceOfDay: (PaceOfMonth, paces_of_months),
+}
 
 
-def count(days: Days) -> int:
+def count(days: Days, *, thorough: bool = False) -> int:
     """Brings the kept counts of these days to what the orders say now. Returns how many rows were wrong or missing.
 
-    The caller holds the channel's tally. Only what differs is written: most rows of a day do not change.
+    The caller holds the channel's tally. Only what differs is written: most rows of a day do not change. Their months
+    are summed anew where a day was wrong, or to be `thorough`.
     """
-    return sum(_write(model, days, wanted(days)) for model, wanted in COUNTS.items())
+    found = 0
+    for model, wanted in COUNTS.items():
+        within = Q(day__gte=days.first, day__lte=days.last)
+        wrong = _write(model, days.channel, within, wanted(days))
+        if model in MONTHS and (wrong or thorough):
+            of_month, summed = MONTHS[model]
+            within = Q(month__gte=days.first.replace(day=1), month__lte=days.last)
+            wrong = max(wrong, _write(of_month, days.channel, within, summed(days)))
+        found += wrong
+    return found
 
 
-def _write(model: type[Model], days: Days, wanted: Sequence[Model]) -> int:
-    known = model._default_manager.filter(channel=days.channel, day__gte=days.first, day__lte=days.last)
-    kept = {_content(row): row.pk for row in known}
+def forget(channel: SalesChannel) -> None:
+    """All of its counts."""
+    for model in (*COUNTS, *(of_month for of_month, _summed in MONTHS.values())):
+        model._default_manager.filter(channel=channel).delete()
+
+
+def _write(model: type[Model], channel: SalesChannel, within: Q, wanted: Sequence[Model]) -> int:
+    kept = {_content(row): row.pk for row in model._default_manager.filter(within, channel=channel)}
     new = {_content(row): row for row in wanted}
     gone = [pk for content, pk in kept.items() if content not in new]
     missing = [row for content, row in new.items() if content not in kept]

@@ -1,5 +1,6 @@
 """What the page shows, from the counts alone: the number of questions is fixed, whatever the period or the shop."""
 
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -9,10 +10,9 @@ from typing import Any
 
 from django.db.models import F, Max, Q, Sum
 
-from monitoring.insights.counting import HOURS, STAGES
 from monitoring.insights.forecast import LEARNT_WEEKS, TESTED_WEEKS, WEEK
-from monitoring.insights.spread import Spread
-from monitoring.models import CarrierOfDay, PaceOfDay, ProductOfDay, SalesOfDay
+from monitoring.insights.spread import Pace, Spread
+from monitoring.models import CarrierOfDay, PaceOfDay, PaceOfMonth, ProductOfDay, ProductOfMonth, SalesOfDay
 from orders.money import ZERO
 
 # Amounts in another currency are not added to these; they stand apart.
@@ -44,6 +44,24 @@ class Period:
     def within(self) -> Q:
         return Q(day__gte=self.first, day__lte=self.last)
 
+    @property
+    def months(self) -> list[date]:
+        """The first days of those that lie wholly within it."""
+        return [day for day in self.days() if day.day == 1 and _last_of_month(day) <= self.last]
+
+    @property
+    def edges(self) -> Q:
+        """The days that belong to none of these months: two ranges, each of which an index finds."""
+        months = self.months
+        if not months:
+            return self.within
+        early = Q(day__gte=self.first, day__lt=months[0])
+        return early | Q(day__gt=_last_of_month(months[-1]), day__lte=self.last)
+
+
+def _last_of_month(day: date) -> date:
+    return day.replace(day=monthrange(day.year, day.month)[1])
+
 
 @dataclass
 class Sales:
@@ -65,10 +83,10 @@ class Sales:
     freight_known: Decimal = ZERO
     lost: Decimal = ZERO
 
-    def add(self, row: "Mapping[str, Any] | Sales") -> None:
-        given = row if isinstance(row, Mapping) else vars(row)
-        for name in NAMES:
-            setattr(self, name, getattr(self, name) + (given[name] or 0))
+    def add(self, amounts: Mapping[str, Any]) -> None:
+        own = vars(self)
+        for name, amount in amounts.items():
+            own[name] += amount or 0
 
     @property
     def revenue(self) -> Decimal:
@@ -99,6 +117,9 @@ class Sales:
 
 
 NAMES = tuple(one.name for one in fields(Sales))
+# What is shown of each day, and what forecast and drop are reckoned from.
+OF_DAY = ("orders", "unpaid", "cancelled", "returned", "pieces", "total", "subsidy")
+OF_RECENT = ("orders", "total", "subsidy")
 
 
 def share(part: Decimal | float, whole: Decimal | float) -> float | None:
@@ -185,7 +206,7 @@ class Insights:
         for number, (day, sales) in enumerate(days.items()):
             if number % self.step == 0:
                 found.append((day, Sales()))
-            found[-1][1].add(sales)
+            found[-1][1].add(vars(sales))
         return found
 
     def past(self, channel: int | None, name: str) -> list[float]:
@@ -203,14 +224,18 @@ class Insights:
 
 def read(channels: Sequence[int], period: Period, before: Period, today: date) -> Insights:
     """Of these channels, which the caller has seen to be the reader's own."""
+    now, then = _pace(channels, period), _pace(channels, before)
     found = Insights(
         period, before, today, Pair(), {day: Sales() for day in period.days()},
         {day: Sales() for day in before.days()}, defaultdict(Pair), defaultdict(Pair), defaultdict(Sales),
-        _products(channels, period, before), *_pace(channels, period, before), _carriers(channels, period),
+        _products(channels, period, before), now.hours, now.stages, then.stages, _carriers(channels, period),
         defaultdict(dict),
     )  # fmt: skip
-    _sales(found, channels)
-    _states(found, channels)
+    rows = SalesOfDay.objects.filter(channel__in=channels)
+    _sums_of(found, rows, "now", period)
+    _sums_of(found, rows, "before", before)
+    _days(found, rows)
+    _recent(found, rows)
     return found
 
 
@@ -219,80 +244,87 @@ def _sums(names: Iterable[str]) -> dict[str, Sum]:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix("all_"): value for name, value in row.items()}
+    return {name.removeprefix("all_"): value for name, value in row.items() if name.startswith("all_")}
 
 
-def _sales(found: Insights, channels: Sequence[int]) -> None:
-    """Days and channels: one row for each day and channel, whatever the number of states."""
+def _sums_of(found: Insights, rows: Any, side: str, period: Period) -> None:
+    """Of the whole period, by channel and state."""
+    keys = ("channel_id", "state", "currency")
+    for row in rows.filter(period.within).values(*keys).annotate(**_sums(NAMES)):
+        amounts = _plain(row)
+        if row["currency"] == CURRENCY:
+            for pair in (found.whole, found.channels[row["channel_id"]], found.states[row["state"]]):
+                getattr(pair, side).add(amounts)
+        elif side == "now":
+            found.foreign[row["currency"]].add(amounts)
+
+
+def _days(found: Insights, rows: Any) -> None:
+    """A day may be one of both periods."""
+    chosen = rows.filter(found.period.within | found.before.within, currency=CURRENCY)
+    for row in chosen.values("day").annotate(**_sums(OF_DAY)):
+        for days in (found.days, found.days_before):
+            if row["day"] in days:
+                days[row["day"]].add(_plain(row))
+
+
+def _recent(found: Insights, rows: Any) -> None:
     recent = Period(found.today - LEARNT, found.today - timedelta(days=1))
-    rows = SalesOfDay.objects.filter(found.period.within | found.before.within | recent.within, channel__in=channels)
-    for raw in rows.values("channel_id", "day", "currency").annotate(**_sums(NAMES)):
-        row = _plain(raw)
-        day, channel = row["day"], row["channel_id"]
-        if row["currency"] != CURRENCY:
-            if found.period.holds(day):
-                found.foreign[row["currency"]].add(row)
-            continue
-        if recent.holds(day):
-            found.recent[channel][day] = Sales(orders=row["orders"], total=row["total"], subsidy=row["subsidy"])
-        if found.period.holds(day):
-            for sales in (found.whole.now, found.days[day], found.channels[channel].now):
-                sales.add(row)
-        if found.before.holds(day):
-            for sales in (found.whole.before, found.days_before[day], found.channels[channel].before):
-                sales.add(row)
+    chosen = rows.filter(recent.within, currency=CURRENCY)
+    for row in chosen.values("channel_id", "day").annotate(**_sums(OF_RECENT)):
+        found.recent[row["channel_id"]][row["day"]] = Sales(**_plain(row))
 
 
-def _states(found: Insights, channels: Sequence[int]) -> None:
-    for period, side in ((found.period, "now"), (found.before, "before")):
-        rows = SalesOfDay.objects.filter(period.within, channel__in=channels, currency=CURRENCY)
-        for row in rows.values("state").annotate(**_sums(NAMES)):
-            getattr(found.states[row["state"]], side).add(_plain(row))
+# --- What is summed by month, too: of whole months the months' rows, of the others' days the days' ------------------
+
+OF_PRODUCT = ("pieces", "revenue")
 
 
 def _products(channels: Sequence[int], period: Period, before: Period) -> list[Product]:
     """Those that bring the most now; and what they brought before."""
-    rows = ProductOfDay.objects.filter(channel__in=channels, currency=CURRENCY)
-    best = rows.filter(period.within).values("product").annotate(name=Max("title"), **_sums(("pieces", "revenue")))
-    shown = list(best.order_by(F("all_revenue").desc(), "product")[:PRODUCTS_SHOWN])
-    earlier = rows.filter(before.within, product__in=[row["product"] for row in shown]).values("product")
-    known = {row["product"]: row for row in earlier.annotate(**_sums(("pieces", "revenue")))}
-    return [_product(row, known.get(row["product"], {})) for row in shown]
+    found = _sold(channels, period)
+    best = sorted(found, key=lambda key: (-found[key]["revenue"], key))[:PRODUCTS_SHOWN]
+    known = _sold(channels, before, best)
+    return [_product(key, found[key], known[key]) for key in best]
 
 
-def _product(row: Mapping[str, Any], earlier: Mapping[str, Any]) -> Product:
+def _sold(channels: Sequence[int], period: Period, only: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+    """product -> its title and sums."""
+    of_months = ProductOfMonth.objects.filter(month__in=period.months)
+    of_days = ProductOfDay.objects.filter(period.edges)
+    found: dict[str, dict[str, Any]] = defaultdict(lambda: {"title": "", **dict.fromkeys(OF_PRODUCT, ZERO)})
+    rows: Any
+    for rows in (of_months, of_days):
+        rows = rows.filter(channel__in=channels, currency=CURRENCY)
+        rows = rows if only is None else rows.filter(product__in=only)
+        for row in rows.values("product").annotate(name=Max("title"), **_sums(OF_PRODUCT)):
+            known = found[row["product"]]
+            known["title"] = max(known["title"], row["name"])
+            for name in OF_PRODUCT:
+                known[name] += row[f"all_{name}"]
+    return found
+
+
+def _product(key: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> Product:
     return Product(
-        key=row["product"],
-        title=row["name"],
-        pieces=row["all_pieces"],
-        revenue=row["all_revenue"],
-        pieces_before=earlier.get("all_pieces", ZERO),
-        revenue_before=earlier.get("all_revenue", ZERO),
+        key=key,
+        title=now["title"],
+        pieces=now["pieces"],
+        revenue=now["revenue"],
+        pieces_before=before["pieces"],
+        revenue_before=before["revenue"],
     )
 
 
-Pace = tuple[list[list[int]], dict[str, Spread], dict[str, Spread]]
-
-
-def _pace(channels: Sequence[int], period: Period, before: Period) -> Pace:
-    """Orders by weekday (0 is Monday) and hour; how long each stage took now, and before."""
-    hours = [[0] * HOURS for _day in range(WEEK)]
-    now, then = ({stage.code: Spread() for stage in STAGES} for _side in range(2))
-    rows = PaceOfDay.objects.filter(period.within | before.within, channel__in=channels)
-    for day, counts, stages in rows.values_list("day", "hours", "stages"):
-        if period.holds(day):
-            week = hours[day.weekday()]
-            week[:] = [one + other for one, other in zip(week, counts, strict=True)]
-            _merge(now, stages)
-        if before.holds(day):
-            _merge(then, stages)
-    return hours, now, then
-
-
-def _merge(spreads: dict[str, Spread], stages: Mapping[str, Any]) -> None:
-    for code, stored in stages.items():
-        if code in spreads:
-            spreads[code].merge(stored)
+def _pace(channels: Sequence[int], period: Period) -> Pace:
+    found = Pace()
+    of_months = PaceOfMonth.objects.filter(month__in=period.months, channel__in=channels)
+    for hours, stages in of_months.values_list("hours", "stages"):
+        found.add_month(hours, stages)
+    of_days = PaceOfDay.objects.filter(period.edges, channel__in=channels)
+    for day, hours, stages in of_days.values_list("day", "hours", "stages"):
+        found.add(day, hours, stages)
+    return found
 
 
 def _carriers(channels: Sequence[int], period: Period) -> list[Carrier]:

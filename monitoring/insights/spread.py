@@ -1,9 +1,10 @@
 """How long something took, over many cases, in a form that adds up: counts in buckets that grow by a fixed factor."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 # Seconds. All that is shorter is "at once"; above it each bucket is a tenth wider than the one before, so a percentile
@@ -65,8 +66,30 @@ class Spread:
         return self.seconds / self.count if self.count else None
 
 
-def merged(stored: Iterable[Mapping[str, Any]]) -> Spread:
-    whole = Spread()
-    for one in stored:
-        whole.merge(one)
-    return whole
+HOURS, WEEKDAYS = 24, 7
+
+
+@dataclass
+class Pace:
+    """Orders by weekday (0 is Monday) and hour, and how long each of their stages took."""
+
+    hours: list[list[int]] = field(default_factory=lambda: [[0] * HOURS for _day in range(WEEKDAYS)])
+    stages: dict[str, Spread] = field(default_factory=lambda: defaultdict(Spread))
+
+    def add(self, day: date, hours: Sequence[int], stages: Mapping[str, Any]) -> None:
+        """One day's counts."""
+        _add(self.hours[day.weekday()], hours)
+        self._merge(stages)
+
+    def add_month(self, hours: Sequence[Sequence[int]], stages: Mapping[str, Any]) -> None:
+        for week, counts in zip(self.hours, hours, strict=True):
+            _add(week, counts)
+        self._merge(stages)
+
+    def _merge(self, stages: Mapping[str, Any]) -> None:
+        for code, stored in stages.items():
+            self.stages[code].merge(stored)
+
+
+def _add(counts: list[int], more: Sequence[int]) -> None:
+    counts[:] = [one + other for one, other in zip(counts, more, strict=True)]

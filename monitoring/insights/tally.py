@@ -111,8 +111,8 @@ def _held(tally: Tally) -> Tally | None:
     return held.select_related("channel__seller").filter(pk=tally.pk).first()
 
 
-def _count(tally: Tally, first: date, last: date) -> int:
-    return counting.count(Days(tally.channel, ZoneInfo(tally.zone), first, last))
+def _count(tally: Tally, first: date, last: date, *, thorough: bool = False) -> int:
+    return counting.count(Days(tally.channel, ZoneInfo(tally.zone), first, last), thorough=thorough)
 
 
 @transaction.atomic
@@ -121,8 +121,7 @@ def _follow(tally: Tally, days: set[date], now: datetime) -> int:
     if held is None:
         return 0
     if held.zone != held.channel.seller.time_zone:
-        for model in counting.COUNTS:
-            model._default_manager.filter(channel=held.channel).delete()
+        counting.forget(held.channel)
         _begin(held, now).save()
         return 0
     found = sum(_count(held, first, last) for first, last in runs(days))
@@ -177,7 +176,7 @@ def _check(tally: Tally, _days: set[date], now: datetime) -> int:
         return 0
     pieces = range(CHECKED_DAYS, 0, -PIECE)
     first = [here.date() - timedelta(days=back - 1) for back in pieces]
-    found = sum(_count(held, day, day + timedelta(days=PIECE - 1)) for day in first)
+    found = sum(_count(held, day, day + timedelta(days=PIECE - 1), thorough=True) for day in first)
     if found:
         log.info("Insights of channel %s: %s rows were wrong and are mended.", held.channel_id, found)
     held.checked_on = here.date()

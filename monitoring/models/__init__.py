@@ -1,9 +1,17 @@
 """What the watching layer keeps, by the room that keeps it."""
 
-from monitoring.models.alerts import Alert, AlertRule, Delivery, Destination
+from monitoring.models.alerts import Alert, AlertPreference, AlertRule, Delivery, Destination
 from monitoring.models.desk import BulkPart, BulkTask, OrderColumns, SavedView
 from monitoring.models.incidents import Cure, Incident
-from monitoring.models.insights import CarrierOfDay, PaceOfDay, ProductOfDay, SalesOfDay, Tally
+from monitoring.models.insights import (
+    CarrierOfDay,
+    PaceOfDay,
+    PaceOfMonth,
+    ProductOfDay,
+    ProductOfMonth,
+    SalesOfDay,
+    Tally,
+)
 from monitoring.models.packing import ChannelLabel
 from monitoring.models.reconciliation import DayCount, Finding, Listed
 from monitoring.models.system import Heartbeat, Sample
@@ -11,6 +19,7 @@ from monitoring.models.usual import UsualHour, UsualTime
 
 __all__ = [
     "Alert",
+    "AlertPreference",
     "AlertRule",
     "BulkPart",
     "BulkTask",
@@ -26,7 +35,9 @@ __all__ = [
     "Listed",
     "OrderColumns",
     "PaceOfDay",
+    "PaceOfMonth",
     "ProductOfDay",
+    "ProductOfMonth",
     "SalesOfDay",
     "Sample",
     "SavedView",

@@ -9,14 +9,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hub import vault
-from hub.models import Seller
+from hub.models import Membership, Seller
 
 
 class Destination(models.Model):
     """Where a seller's alerts go. The address may hold a secret (a chat's token), so it is sealed.
 
-    Sealed is, by kind: {"to": "a@b.c"} (empty: the owners, as they are when it is sent); {"url", "secret"}; {"url"};
-    {"token", "chat"}.
+    Sealed is, by kind: {"to": "a@b.c"} (empty: the owners, as they are when it is sent, without those who have chosen
+    for themselves); {"url", "secret"}; {"url"}; {"token", "chat"}.
     """
 
     class Kind(models.TextChoices):
@@ -33,6 +33,10 @@ class Destination(models.Model):
     active = models.BooleanField(_("active"), default=True)
     error = models.TextField(_("last error"), blank=True)
     told_at = models.DateTimeField(_("last message"), null=True, blank=True)
+    # One person's own, for what they chose to be mailed (`AlertPreference`); it goes when they leave the seller.
+    place = models.OneToOneField(
+        Membership, models.CASCADE, null=True, blank=True, editable=False, related_name="alert_destination"
+    )
 
     class Meta:
         verbose_name = _("destination")
@@ -43,6 +47,10 @@ class Destination(models.Model):
 
     def open(self) -> dict[str, Any]:
         return vault.unseal(self.sealed)
+
+    @property
+    def is_of_owners(self) -> bool:
+        return self.kind == self.Kind.EMAIL and self.place_id is None and not self.open().get("to")
 
 
 class AlertRule(models.Model):
@@ -84,6 +92,31 @@ class AlertRule(models.Model):
 
     def __str__(self) -> str:
         return str(self.get_kind_display())
+
+
+class AlertPreference(models.Model):
+    """How one person wants to be told of a seller's alerts, by kind of rule; what is not named is as their role has it.
+
+    Whoever has chosen has a `Destination` of their own.
+    """
+
+    class Way(models.TextChoices):
+        EMAIL = "email", _("By e-mail at once")
+        PAGE = "page", _("In the dashboard")
+        SUMMARY = "summary", _("Only in the daily summary")
+        NOTHING = "nothing", _("Not at all")
+
+    place = models.OneToOneField(Membership, models.CASCADE, related_name="alert_preference")
+    ways = models.JSONField(default=dict, blank=True)
+    # The newest alert they have seen in the dashboard.
+    seen = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("alert preference")
+        verbose_name_plural = _("alert preferences")
+
+    def __str__(self) -> str:
+        return str(self.place)
 
 
 class Alert(models.Model):

@@ -63,7 +63,7 @@ class BulkTask(models.Model):
     # Of these the person might change orders when it was asked for; looked at again with each slice.
     sellers = models.JSONField(default=list)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
-    # "ids" or "filter" (parameters of the address); "tag", "carrier", "format", "language".
+    # "ids"; "filter" (parameters of the address); "tag", "carrier"; "format", "columns"; "language".
     params = models.JSONField(default=dict)
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
     # None: not counted yet.
@@ -74,7 +74,8 @@ class BulkTask(models.Model):
     failed = models.PositiveIntegerField(default=0)
     # The first of them: {"order", "number", "text"}.
     errors = models.JSONField(default=list)
-    # All orders up to this key are done; later ones than the last are not part of it.
+    # All orders up to this key are done (of a file: all parts up to this place); later ones than the last are not part
+    # of it.
     cursor = models.BigIntegerField(default=0)
     last = models.BigIntegerField(default=0)
     # A worker has it until then.
@@ -107,10 +108,12 @@ class BulkPart(models.Model):
     """A piece of a task's file: the rows of one slice, or the finished workbook."""
 
     task = models.ForeignKey(BulkTask, models.CASCADE, related_name="parts", db_index=False)
-    # The key of its first order; the workbook's is 0.
+    # Its place in the file, from 1; the workbook's is 0.
     number = models.BigIntegerField()
-    # It names buyers.
-    sealed = models.TextField(editable=False)
+    # Its orders, as the list had them when the file was begun.
+    orders = models.JSONField(default=list)
+    # Its rows. They name buyers.
+    sealed = models.TextField(blank=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["task", "number"], name="one_part_of_a_slice")]

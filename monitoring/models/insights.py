@@ -83,6 +83,45 @@ class PaceOfDay(models.Model):
         return f"{self.channel_id} {self.day}"
 
 
+class ProductOfMonth(models.Model):
+    """The sum of the month's `ProductOfDay`: what a long period reads instead of its days."""
+
+    channel = models.ForeignKey(SalesChannel, models.CASCADE, related_name="+", db_index=False)
+    # Its first day.
+    month = models.DateField()
+    product = models.CharField(max_length=255)
+    currency = models.CharField(max_length=3)
+    title = models.CharField(max_length=255, blank=True)
+    pieces = quantity(_("pieces"))
+    revenue = money(_("revenue"))
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "month", "product", "currency"], name="one_row_of_a_product_a_month"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.month} {self.product}"
+
+
+class PaceOfMonth(models.Model):
+    """The sum of the month's `PaceOfDay`."""
+
+    channel = models.ForeignKey(SalesChannel, models.CASCADE, related_name="+", db_index=False)
+    month = models.DateField()
+    # For each weekday, Monday first: 24 counts.
+    hours = models.JSONField(default=list)
+    stages = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["channel", "month"], name="one_pace_a_month")]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id} {self.month}"
+
+
 class CarrierOfDay(models.Model):
     """How one carrier did with one channel's parcels, by the day on which their sales were placed."""
 

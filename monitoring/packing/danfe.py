@@ -32,7 +32,7 @@ def danfes(orders: Iterable[Order], size: str) -> tuple[bytes, list[Order]]:
 
 
 def _drawn(order: Order, size: str) -> bytes:
-    rows = Invoice.objects.filter(order=order, cancelled=False).exclude(sealed_xml="")
+    rows = Invoice.objects.filter(Invoice.IN_FORCE, order=order).exclude(sealed_xml="")
     invoice = rows.order_by("-issued_at", "-pk").first()
     if invoice is None:
         return b""

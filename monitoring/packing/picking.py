@@ -51,7 +51,9 @@ def with_parts(orders: QuerySet[Order]) -> QuerySet[Order]:
     """With all that our papers show, in a fixed number of statements; no invoice's XML."""
     return orders.select_related("seller", "channel__connection").prefetch_related(
         Prefetch("items", OrderItem.objects.order_by("pk")),
-        Prefetch("invoices", Invoice.objects.filter(cancelled=False).defer("sealed_xml").order_by("-issued_at", "-pk")),
+        Prefetch(
+            "invoices", Invoice.objects.filter(Invoice.IN_FORCE).defer("sealed_xml").order_by("-issued_at", "-pk")
+        ),
         Prefetch("shipments", Shipment.objects.order_by("pk")),
     )
 

@@ -16,6 +16,7 @@ from hub.models import Activity, Membership
 from monitoring import sheets
 from monitoring.pages.people import managed
 from monitoring.pages.shell import page, person, show
+from orders.corrections import LABELS
 
 PER_PAGE = 50
 LAST_PAGE = 1_000
@@ -52,7 +53,12 @@ ACTIONS: dict[str, Any] = {
     "demo_removed": gettext_lazy("removed the demonstration"),
     "period_read": gettext_lazy("had a period read again"),
     "steps_retried": gettext_lazy("tried many steps again"),
+    "step_closed": gettext_lazy("closed a step by hand"),
     "steps_closed": gettext_lazy("closed many steps by hand"),
+    "order_corrected": gettext_lazy("corrected an order"),
+    "correction_taken_back": gettext_lazy("took a correction back"),
+    "dispatch_corrected": gettext_lazy("corrected a dispatch"),
+    "invoice_corrected": gettext_lazy("corrected an NF-e"),
     "sku_corrected": gettext_lazy("said what the ERP calls a SKU"),
     "rule_added": gettext_lazy("added a rule"),
     "rule_changed": gettext_lazy("changed a rule"),
@@ -60,6 +66,7 @@ ACTIONS: dict[str, Any] = {
     "destination_added": gettext_lazy("added a destination of alerts"),
     "destination_changed": gettext_lazy("changed a destination of alerts"),
     "destination_removed": gettext_lazy("removed a destination of alerts"),
+    "alerts_chosen": gettext_lazy("chose what to be told"),
     "weights_changed": gettext_lazy("changed what comes first"),
     "bulk_tag": gettext_lazy("tagged many orders"),
     "bulk_untag": gettext_lazy("removed a tag from many orders"),
@@ -79,6 +86,11 @@ FACTS: dict[str, Any] = {
     "flow": gettext_lazy("part"),
     "count": gettext_lazy("number"),
     "reason": gettext_lazy("reason"),
+    "reference": gettext_lazy("reference"),
+    "fields": gettext_lazy("fields"),
+    "key": gettext_lazy("access key"),
+    "carrier": gettext_lazy("carrier"),
+    "tracking_code": gettext_lazy("tracking code"),
     "since": gettext_lazy("from"),
     "until": gettext_lazy("to"),
     "name": gettext_lazy("name"),
@@ -178,7 +190,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, list):
-        return ", ".join(_value(one) for one in value)
+        return ", ".join(str(LABELS.get(one) or _value(one)) for one in value)
     return str(dict(Membership.Role.choices).get(str(value), value))
 
 

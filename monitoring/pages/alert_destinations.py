@@ -31,7 +31,7 @@ def address_of(destination: Destination) -> str:
     """Where it goes, without what is secret in it."""
     opened = destination.open()
     if destination.kind == Destination.Kind.EMAIL:
-        return ", ".join(channels.recipients(destination)) or _("No owner has an e-mail address yet")
+        return ", ".join(channels.recipients(destination)) or words.stored(channels.nobody(destination))
     if destination.kind == Destination.Kind.TELEGRAM:
         return str(opened["chat"])
     return urlsplit(opened["url"]).netloc.rpartition("@")[2]
@@ -123,7 +123,7 @@ def add_destination(request: HttpRequest) -> HttpResponse:
 
 
 def _destination(request: HttpRequest, pk: int) -> Destination:
-    found = one(Destination.objects.select_related("seller"), request, pk)
+    found = one(Destination.objects.filter(place=None).select_related("seller"), request, pk)
     must_act(request, found.seller, Permission.SETTINGS)
     return found
 

@@ -65,7 +65,7 @@ class RuleForm(forms.Form):
             field.initial = {**self.asked, **rule.params}[name]
             self.fields[name] = field
         shared = _when() if rule.kind == Kind.DIGEST else {**_when(), **_how_often()}
-        targets = Destination.objects.filter(seller=rule.seller).order_by("pk")
+        targets = Destination.objects.filter(seller=rule.seller, place=None).order_by("pk")
         for name, field in shared.items():
             if isinstance(field, forms.ModelMultipleChoiceField):
                 field.queryset = targets

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from hub.tenancy import Permission
-from monitoring.alerts import sending, wording
+from monitoring.alerts import preferences, sending, wording
 from monitoring.models import Alert, AlertRule, Delivery, Destination
 from monitoring.pages import alert_destinations, alert_rules
 from monitoring.pages.shell import (
@@ -53,6 +53,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
         unsent=_unsent(request).select_related("destination").order_by("-created_at")[:20],
         rules=[(rule, alert_rules.describe(rule)) for rule in _rules(request)],
         destinations=[(one, alert_destinations.address_of(one)) for one in _destinations(request)],
+        own=_own(request),
         rule_kinds=AlertRule.Kind.choices,
         destination_kinds=Destination.Kind.choices,
         snoozes=SNOOZES.items(),
@@ -80,7 +81,15 @@ def _rules(request: HttpRequest) -> list[AlertRule]:
 
 
 def _destinations(request: HttpRequest) -> list[Destination]:
-    return list(mine(Destination.objects.select_related("seller"), request).order_by("seller__name", "pk"))
+    shared = Destination.objects.filter(place=None).select_related("seller")
+    return list(mine(shared, request).order_by("seller__name", "pk"))
+
+
+def _own(request: HttpRequest) -> list[Destination]:
+    """Of people who have chosen to be mailed."""
+    rows = Destination.objects.filter(place__isnull=False).select_related("seller", "place__alert_preference")
+    found = mine(rows, request).order_by("seller__name", "name")
+    return [one for one in found if one.place and preferences.Way.EMAIL in preferences.ways_of(one.place).values()]
 
 
 # --- Alerts ----------------------------------------------------------------------------------------------------------

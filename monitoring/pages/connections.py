@@ -5,40 +5,39 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from connectors import actions, tokens
+from connectors import actions
 from connectors.contract import Field, Service
 from connectors.failures import Failure
-from connectors.models import Connection, Credential, InboxEntry
+from connectors.models import Connection, InboxEntry
 from connectors.registry import services
 from hub.tenancy import Permission, may
 from monitoring import figures
 from monitoring.pages import words
 from monitoring.pages.shell import action, actor, back, carry_out, log, must_act, one, page, sees, show
 
-# A permission that ends within this is said at the top of its page.
-SOON = timedelta(days=30)
-
 
 @page
 def connections(request: HttpRequest) -> HttpResponse:
-    return show(request, "connections.html", _("Connections"), channels=figures.health(request))
+    channels = figures.health(request)
+    well = sum(one.verdict == words.VERDICTS["well"] for one in channels)
+    return show(request, "connections.html", _("Connections"), channels=channels, well=well)
 
 
 @page
 def connection(request: HttpRequest, pk: int) -> HttpResponse:
     found = one(Connection.objects.select_related("seller", "channel"), request, pk)
     service = services().get(found.kind)
+    signs_in = bool(service and "consent_url" in service.capabilities)
     health = figures.health(request, Connection.objects.filter(pk=pk))
-    permission, tone = _permission(found)
     return show(
         request,
         "connection.html",
@@ -50,8 +49,7 @@ def connection(request: HttpRequest, pk: int) -> HttpResponse:
         flows=[(code, words.operation(code), code in found.paused_flows) for code in words.FLOWS.get(found.role, ())],
         capabilities=_capabilities(found, service),
         choices=_choices(found, service),
-        permission=permission,
-        permission_tone=tone,
+        permission=health[0].permission[0],
         backfills=found.backfills.order_by("-created_at")[:5],
         period=Period(),
         bodies=all(sees(request, one, found.seller_id) for one in (Permission.BUYER, Permission.MONEY)),
@@ -59,8 +57,20 @@ def connection(request: HttpRequest, pk: int) -> HttpResponse:
         announced=_announced(found),
         can_act=may(request.user, found.seller, Permission.WORK),
         can_set=may(request.user, found.seller, Permission.SETTINGS),
-        signs_in=bool(service and "consent_url" in service.capabilities),
+        signs_in=signs_in,
+        letter=_letter(found, service) if service and signs_in else "",
     )
+
+
+def _letter(found: Connection, service: Service) -> str:
+    """To whoever has the shop's account there. The link asks for a sign-in to the hub first: what comes back from the
+    service is taken from the person alone who was sent there."""
+    link = f"{settings.PUBLIC_URL}{reverse('connection_sign_in', args=[found.pk])}"
+    said = _(
+        "%(service)s lets our hub into the account “%(name)s” for a limited time. Please renew this permission: open "
+        "the link, sign in to the hub and then to %(service)s with the account of the shop.\n\n%(link)s"
+    )
+    return said % {"service": service.label, "name": found.name, "link": link}
 
 
 def _announced(found: Connection) -> QuerySet[InboxEntry]:
@@ -86,21 +96,6 @@ def _choices(found: Connection, service: Service | None) -> list[tuple[str, Any]
         for field in service.fields
         if not field.secret and found.settings.get(field.name) not in (None, "")
     ]
-
-
-def _permission(found: Connection) -> tuple[str, str]:
-    """(how long the service lets the hub in, tone); empty where nothing is known of an end."""
-    row = Credential.objects.filter(connection=found).select_related("connection").first()
-    if row is None or row.consent_until is None:
-        return "", ""
-    now = timezone.now()
-    if tokens.renews_itself(row, now):
-        return _("renews itself"), ""
-    day = date_format(timezone.localdate(row.consent_until), "SHORT_DATE_FORMAT")
-    left = row.consent_until - now
-    if left <= timedelta(0):
-        return _("ended on %(date)s") % {"date": day}, "red"
-    return _("ends on %(date)s, in %(time)s") % {"date": day, "time": words.span(left)}, "amber" if left < SOON else ""
 
 
 def _answer(field: Field, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from connectors import actions
 from connectors.failures import Failure
-from connectors.models import InboxEntry, Job
+from connectors.models import Connection, InboxEntry, Job
 from hub.tenancy import Permission, may_act
 from monitoring import figures
 from monitoring.pages import incidents, words
@@ -21,6 +22,7 @@ from monitoring.pages.shell import (
     action,
     actor,
     back,
+    by_hand,
     carry_out,
     log,
     must_act,
@@ -114,10 +116,24 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 @action
 def close(request: HttpRequest, pk: int) -> HttpResponse:
     job = _job(request, pk)
-    reason = _reason(request)
-    if reason:
-        carry_out(request, lambda: actions.close(job, actor(request), reason), _("Marked as handled by hand."))
+    subject = job.order.external_id if job.order else job.key
+    _close(request, job.connection, subject, lambda *said: actions.close(job, actor(request), *said))
     return back(request, reverse("failures"))
+
+
+def _close(request: HttpRequest, connection: Connection, subject: str, deed: Callable[[str, str], None]) -> None:
+    """Handled by hand: with a reason, and with the number of what was made by hand where there is one."""
+    reason, reference = by_hand(request)
+
+    def closed() -> None:
+        deed(reason, reference)
+        after = {"reason": reason, **({"reference": reference} if reference else {})}
+        log(request, "step_closed", connection.seller, subject, after=after)
+
+    if reason:
+        carry_out(request, closed, _("Marked as handled by hand."))
+    else:
+        messages.error(request, _("Say how it was handled, so that the next person knows."))
 
 
 @action
@@ -158,13 +174,6 @@ def _writable(rows: QuerySet[Any], request: HttpRequest) -> QuerySet[Any]:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdigit() and len(text) < 19 else 0
-
-
-def _reason(request: HttpRequest) -> str:
-    reason = request.POST.get("reason", "").strip()[:500]
-    if not reason:
-        messages.error(request, _("Say how it was handled, so that the next person knows."))
-    return reason
 
 
 # --- Announced documents -------------------------------------------------------------------------------------------
@@ -222,7 +231,6 @@ def replay(request: HttpRequest, pk: int) -> HttpResponse:
 @action
 def close_entry(request: HttpRequest, pk: int) -> HttpResponse:
     found = _entry(request, pk)
-    reason = _reason(request)
-    if reason:
-        carry_out(request, lambda: actions.close_entry(found, actor(request), reason), _("Marked as handled by hand."))
+    subject = found.external_id or str(found.pk)
+    _close(request, found.connection, subject, lambda *said: actions.close_entry(found, actor(request), *said))
     return back(request, reverse("failures"))

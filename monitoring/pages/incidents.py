@@ -21,7 +21,7 @@ from monitoring.incidents import deeds, groups, plan
 from monitoring.incidents.plan import Choice, Plan
 from monitoring.incidents.remedies import Remedy, fix, remedy, sku_of
 from monitoring.models import Cure, Incident
-from monitoring.pages.shell import action, actor, back, carry_out, log, mine, must_act, one, page, person, show
+from monitoring.pages.shell import action, actor, back, by_hand, carry_out, log, mine, must_act, one, page, person, show
 
 SHOWN = 50
 # Of a preview, where each can be ticked; the others go with "all".
@@ -258,14 +258,15 @@ def _deed(request: HttpRequest, pk: int, deed: Callable[[Incident], Any], done: 
 @action
 def close(request: HttpRequest, pk: int) -> HttpResponse:
     """Handled by hand, all or the ticked ones, for one reason."""
-    reason = request.POST.get("reason", "").strip()[:500]
+    reason, reference = by_hand(request)
 
     def closed(found: Incident) -> None:
         if not reason:
             raise Refusal(_("Say how it was handled, so that the next person knows."))
-        count = deeds.close(found, _choice(request), actor(request), reason)
+        count = deeds.close(found, _choice(request), actor(request), reason, reference)
         if count:
-            log(request, "steps_closed", found.seller, found, after={"count": count, "reason": reason})
+            after = {"count": count, "reason": reason, **({"reference": reference} if reference else {})}
+            log(request, "steps_closed", found.seller, found, after=after)
 
     return _deed(request, pk, closed, _("Marked as handled by hand."))
 

@@ -1,12 +1,16 @@
 """One order: what it is, where it stands and why, and everything that happened to it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from connectors import actions
 from connectors.models import InboxEntry, Job
@@ -16,11 +20,14 @@ from monitoring.pages import words
 from monitoring.pages.orders import erps_of
 from monitoring.pages.shell import action, actor, back, carry_out, cover, must_act, one, page, sees, show
 from orders import doors
+from orders.corrections import LABELS, PEOPLE, parcel
 from orders.models import Order, Shipment
 from orders.tags import LOST
-from orders.vocabulary import Hold, OrderStatus
+from orders.vocabulary import Hold, Logistics, OrderStatus
 
 DOCUMENTS_SHOWN = 10
+CORRECTED = (OrderStatus.PENDING, OrderStatus.APPROVED, OrderStatus.INVOICED)
+INVOICED = (OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED, OrderStatus.DELIVERED)
 
 
 @page
@@ -31,6 +38,8 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
     )  # fmt: skip
     sale = one(rows, request, pk)
     sees_buyer = sees(request, Permission.BUYER, sale.seller_id)
+    can_act = may_act(request.user, sale.seller)
+    corrected = _corrected(sale)
     if not sees_buyer:
         cover(sale)
     jobs = list(sale.jobs.select_related("connection").order_by("-created_at"))
@@ -48,13 +57,18 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         left_tone=left_tone,
         other_numbers=[known.value for known in sale.references.all() if known.value != sale.external_id],
         parts=_parts(sale),
+        corrected=[row for part in PEOPLE for row in corrected.get(part, ()) if sees_buyer],
+        parcels=[(one, corrected.get(parcel(one.pk), ())) for one in sale.shipments.all()],
         addresses=_addresses(sale),
         withheld=Hold.MASKED in sale.holds,
         move=story.next_move(story.Facts(sale, jobs, erps)),
         **_history(request, sale),
         jobs=jobs,
-        retriable=(Job.State.REFUSED, Job.State.UNKNOWN, Job.State.READY),
-        can_act=may_act(request.user, sale.seller),
+        retriable=(Job.State.REFUSED, Job.State.UNKNOWN, Job.State.READY, Job.State.CLOSED),
+        can_act=can_act,
+        can_correct=can_act and sees_buyer and _waits(sale, exports),
+        wrong_buyer=Hold.BUYER in sale.active_holds,
+        can_invoice=can_act and sale.status in INVOICED and sale.logistics != Logistics.FULFILLED,
         sees_buyer=sees_buyer,
         sees_calls=sees_buyer and sees(request, Permission.MONEY, sale.seller_id),
         can_lose=sale.status == OrderStatus.SHIPPED and LOST not in sale.tags,
@@ -97,6 +111,41 @@ def _addresses(sale: Order) -> list[tuple[str, dict[str, Any]]]:
     if sale.bill_to and sale.bill_to != sale.ship_to:
         found.append((_("Billing address"), sale.bill_to))
     return found
+
+
+def _waits(sale: Order, exports: list[Job]) -> bool:
+    """Whether it may still go to the ERP, and so be corrected before."""
+    by_hand = any(job.state == Job.State.CLOSED for job in exports)
+    return sale.exported_at is None and sale.status in CORRECTED and not by_hand
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A correction as the page shows it, with what the source says."""
+
+    path: str
+    label: str
+    where: str
+    was: str
+    by: str
+    at: datetime | None
+
+
+def _corrected(sale: Order) -> dict[str, list[Corrected]]:
+    """By the part that they are of; see `orders.corrections`."""
+    rows = [
+        Corrected(path, str(LABELS[name]), str(_WHERE.get(part, "")), one["was"], one["by"], parse_datetime(one["at"]))
+        for path, one in sale.corrections.items()
+        for part, _dot, name in [path.rpartition(".")]
+        if name in LABELS and one["was"] != one["value"]
+    ]
+    of_parts: dict[str, list[Corrected]] = {}
+    for row in rows:
+        of_parts.setdefault(row.path.partition(".")[0], []).append(row)
+    return of_parts
+
+
+_WHERE = {"ship_to": gettext_lazy("Delivery address"), "bill_to": gettext_lazy("Billing address")}
 
 
 # --- What a person may do ------------------------------------------------------------------------------------------

@@ -32,13 +32,14 @@ NEEDED = (
     "released_holds", "tags", "placed_at", "exported_at", "cancelled_at", "ship_by", "buyer_name", "buyer_key",
     "city", "state", "currency", "total",
 )  # fmt: skip
+LINK = ("order_id", "number", "external_id")
 
 
 @page
 def orders(request: HttpRequest) -> HttpResponse:
     scope = filters.Scope(seller_ids(request))
     chosen = filters.clean(request.GET.dict())
-    shown = _columns(request, chosen)
+    shown = columns.of(person(request), chosen)
     rows = _wanted(request, chosen, scope)
     number = min(max(_integer(request.GET.get("page")), 1), LAST_PAGE)
     start = (number - 1) * PER_PAGE
@@ -55,7 +56,7 @@ def orders(request: HttpRequest) -> HttpResponse:
         older=number + 1 if len(ids) > PER_PAGE and number < LAST_PAGE else 0,
         chosen=chosen,
         query=urlencode(chosen),
-        inputs=filters.form(chosen, scope),
+        fields=filters.form(chosen, scope),
         sorts=[(name, label) for name, (label, _columns) in filters.SORTS.items()],
         sorting=filters.sorting(chosen),
         chips=filters.chips(chosen, scope),
@@ -82,14 +83,6 @@ def _desk(request: HttpRequest, chosen: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _columns(request: HttpRequest, chosen: dict[str, str]) -> list[str]:
-    """Who sees the list by what comes first sees why, too."""
-    names = columns.of(person(request))
-    if filters.sorting(chosen) == filters.FIRST and "priority" not in names:
-        return ["priority", *names]
-    return names
-
-
 def wanted(request: HttpRequest) -> QuerySet[Order]:
     """The orders that the address asks for, of this person's sellers."""
     return _wanted(request, filters.clean(request.GET.dict()), filters.Scope(seller_ids(request)))
@@ -107,24 +100,37 @@ def _walk(rows: QuerySet[Order], start: int) -> list[int]:
 
 
 def _read(ids: Sequence[int], shown: Sequence[str]) -> list[Order]:
-    """In this order; one that has gone meanwhile is left out."""
-    found = {order.pk: order for order in for_list(Order.objects.filter(pk__in=ids), shown)} if ids else {}
-    return [found[pk] for pk in ids if pk in found]
+    """In this order; one that has gone meanwhile is left out. A fixed number of queries, however many rows."""
+    known = {order.pk: order for order in _with_parts(Order.objects.filter(pk__in=ids), shown)} if ids else {}
+    return [known[pk] for pk in ids if pk in known]
 
 
-def for_list(rows: QuerySet[Order], shown: Sequence[str]) -> QuerySet[Order]:
-    """With all that a row shows, and no more: a fixed number of queries, however many rows."""
-    links = Link.objects.only("order_id", "number", "external_id")
-    # What is done says no more than that the order is in the ERP.
-    exports = Job.objects.filter(operation="export").exclude(state=Job.State.DONE).select_related("connection")
-    rows = rows.only(*NEEDED).prefetch_related(
-        Prefetch("links", links, to_attr="erp_links"), Prefetch("jobs", exports, to_attr="exports")
-    )
+def _with_parts(rows: QuerySet[Order], shown: Sequence[str]) -> QuerySet[Order]:
+    """All that a row shows of the order, and no more."""
+    rows = rows.only(*NEEDED)
     if "items" in shown:
         rows = rows.prefetch_related(Prefetch("items", OrderItem.objects.order_by("pk"), to_attr="lines"))
     if "carrier" in shown:
         rows = rows.prefetch_related(Prefetch("shipments", Shipment.objects.order_by("pk"), to_attr="parcels"))
     return rows
+
+
+def _in_erp(found: Sequence[Order], request: HttpRequest) -> dict[int, dict[str, Any]]:
+    """order -> where it stands with the ERP. Its jobs are asked for only where it is not there."""
+    ids = [order.pk for order in found]
+    links = {link.order_id: link for link in Link.objects.filter(order__in=ids).only(*LINK).order_by("-pk")}
+    exports: dict[int, list[Job]] = {}
+    if waiting := [pk for pk in ids if pk not in links]:
+        # What is done says no more than that the order is in the ERP.
+        jobs = Job.objects.filter(order__in=waiting, operation="export").exclude(state=Job.State.DONE)
+        for job in jobs.select_related("connection"):
+            exports.setdefault(job.order_id or 0, []).append(job)
+    return {order.pk: _stands(order, links.get(order.pk), exports.get(order.pk, ()), request) for order in found}
+
+
+def _stands(order: Order, link: Link | None, exports: Sequence[Job], request: HttpRequest) -> dict[str, Any]:
+    erps = [] if link else erps_of(request).get(order.seller_id, [])
+    return words.erp_state(order, [link] if link else [], exports, erps)
 
 
 def _count(rows: QuerySet[Order], start: int, found: int) -> int:
@@ -142,14 +148,13 @@ def _rows(found: Sequence[Order], request: HttpRequest, shown: Sequence[str], sc
         order.seller = sellers[order.seller_id]
     first = reasons.places(found, scope.now) if "priority" in shown else {}
     channels = {int(pk): name for pk, name in scope.channels}
-    return [_row(order, channels[order.channel_id], request, first.get(order.pk)) for order in found]
-
-
-def _row(order: Order, channel: str, request: HttpRequest, place: reasons.Place | None) -> cells.Row:
-    left, tone = words.countdown(order)
-    erps = erps_of(request).get(order.seller_id, [])
-    erp = words.erp_state(order, order.erp_links, order.exports, erps)  # type: ignore[attr-defined]
-    return cells.Row(order, channel, erp, left, tone, place)
+    erp = _in_erp(found, request) if "erp" in shown else {}
+    return [
+        cells.Row(
+            order, channels[order.channel_id], erp.get(order.pk, {}), *words.countdown(order), first.get(order.pk)
+        )
+        for order in found
+    ]
 
 
 def erps_of(request: HttpRequest) -> dict[int, list[Connection]]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from smtplib import SMTPException
 from typing import Any
 
@@ -28,6 +29,7 @@ from hub.people import places as doors
 from hub.people.places import NotPossible, Sent
 from hub.people.sight import places
 from hub.tenancy import Permission, allows, may
+from monitoring.pages import header
 from monitoring.pages.shell import CHOSEN, action, actor, back, must_act, page, person, sellers_allowing, show
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,8 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "colors": None,
         "places": mine if len(mine) > 1 else [],
         "chosen_place": next((place for place in mine if place.seller_id == chosen), None),
+        # Asked for by templates that have a header.
+        "header": partial(header.of, request),
     }
 
 

@@ -13,6 +13,8 @@ from django.utils.translation import gettext_noop
 TEMPLATES = (
     # Alerts
     gettext_noop("No owner of this seller has an e-mail address."),
+    gettext_noop("This person has no e-mail address, or may not sign in any more."),
+    gettext_noop("Every owner has chosen for themselves what they are mailed."),
     gettext_noop("The mail server refused it: %(answer)s"),
     gettext_noop("The mail server did not take it: %(answer)s"),
     gettext_noop("This is not an address."),
@@ -32,6 +34,12 @@ TEMPLATES = (
         "The order was cancelled in the ERP, but the sale is not cancelled at the channel. Cancel it there, or enter it"
         " in the ERP again; then mark this as handled."
     ),
+    gettext_noop("It is at work at this moment, or over already: look again."),
+    gettext_noop("It is being sent at this moment. Look again in a minute."),
+    gettext_noop("Somebody has handled this by hand: nothing more is sent. Try the step again to change that."),
+    gettext_noop("The ERP has this order already: correct it there."),
+    gettext_noop("The channel has accepted this parcel already."),
+    gettext_noop("Replaced by NF-e %(number)s."),
     gettext_noop("Every line of this sale is cancelled: there is nothing to write into the ERP."),
     gettext_noop(
         "The ERP may have this order already, and it cannot be searched by the hub. Look for it there; if it is "

@@ -153,6 +153,11 @@ def back(request: HttpRequest, otherwise: str) -> HttpResponseRedirect:
     return HttpResponseRedirect(otherwise)
 
 
+def by_hand(request: HttpRequest) -> tuple[str, str]:
+    """(reason, reference) of what a person says was handled by hand."""
+    return request.POST.get("reason", "").strip()[:500], request.POST.get("reference", "").strip()[:80]
+
+
 def carry_out(request: HttpRequest, deed: Callable[[], Any], done: Any) -> Any:
     """Does it and says so; a failure becomes its own sentence on the next page. Returns what the deed returned."""
     try:

@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
+from connectors import tokens
 from connectors.contract import Capability
 from connectors.failures import Category
-from connectors.models import Connection, InboxEntry, Job, Link
+from connectors.models import Connection, Credential, InboxEntry, Job, Link
 from connectors.registry import services
 from monitoring.pages import sentences
 from monitoring.transmission import Obstacle, Standing, standing
@@ -37,6 +39,16 @@ TONES: dict[str, str] = {
     Job.State.CLOSED: "grey",
     InboxEntry.State.REJECTED: "red",
     InboxEntry.State.WAITING: "blue",
+}
+
+# Of a connection: what it is, and the tone.
+VERDICTS: dict[str, tuple[Any, str]] = {
+    "overdue": (gettext_lazy("Nobody looks for news"), "red"),
+    "away": (gettext_lazy("Does not answer"), "red"),
+    "needs_person": (gettext_lazy("Needs you"), "amber"),
+    "paused": (gettext_lazy("Paused in part"), "amber"),
+    "failing": (gettext_lazy("Fails at times"), "amber"),
+    "well": (gettext_lazy("Works"), "green"),
 }
 
 OPERATIONS = {
@@ -228,6 +240,27 @@ def countdown(order: Order) -> tuple[str, str]:
         return _("late by %(time)s") % {"time": span(left)}, "red"
     tone = "amber" if left < timedelta(hours=order.seller.risk_hours) else ""
     return _("%(time)s left") % {"time": span(left)}, tone
+
+
+# --- Permissions ---------------------------------------------------------------------------------------------------
+
+# A permission that ends within these is said wherever its connection is named.
+ENDS_SOON, ENDS_NOW = timedelta(days=30), timedelta(days=7)
+
+
+def permission(credential: Credential | None) -> tuple[str, str]:
+    """(how long the service lets the hub in, tone); empty where nothing is known of an end."""
+    if credential is None or credential.consent_until is None:
+        return "", ""
+    now = timezone.now()
+    if tokens.renews_itself(credential, now):
+        return _("renews itself"), ""
+    day = date_format(timezone.localdate(credential.consent_until), "SHORT_DATE_FORMAT")
+    left = credential.consent_until - now
+    if left <= timedelta(0):
+        return _("ended on %(date)s") % {"date": day}, "red"
+    tone = "red" if left < ENDS_NOW else "amber" if left < ENDS_SOON else ""
+    return _("ends on %(date)s, in %(time)s") % {"date": day, "time": span(left)}, tone
 
 
 # --- Why is it not in the ERP yet? -----------------------------------------------------------------------------

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django import template
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
-from connectors.models import Exchange
+from connectors.models import Exchange, Job
 from hub.people import sight
 from hub.tenancy import Permission
+from monitoring.incidents import remedies
 from monitoring.pages import words
 
 register = template.Library()
@@ -31,6 +34,11 @@ def tone(code: str) -> str:
 @register.filter
 def operation(code: str) -> str:
     return words.operation(code)
+
+
+@register.filter
+def correction(job: Job) -> str:
+    return remedies.correction(job)
 
 
 @register.filter
@@ -79,7 +87,22 @@ def soon(at: datetime) -> SafeString:
 @register.filter
 def exact(at: datetime | None) -> str:
     """Date and time here. A filter of Django's that is called by hand does not change the zone by itself."""
-    return template.defaultfilters.date(timezone.localtime(at), "SHORT_DATETIME_FORMAT") if at else ""
+    if at is None:
+        return ""
+    here, pattern = timezone.localtime(at), _pattern(get_language())
+    return here.strftime(pattern) if pattern else str(formats.date_format(here, "SHORT_DATETIME_FORMAT"))
+
+
+# Django's letters that Python has, too.
+_LETTERS = {"d": "%d", "m": "%m", "Y": "%Y", "H": "%H", "i": "%M"}
+
+
+@cache
+def _pattern(_language: str | None) -> str:
+    """The language's short form of a moment as Python writes it, many times as fast; empty where it cannot."""
+    wanted = formats.get_format("SHORT_DATETIME_FORMAT")
+    known = all(letter in _LETTERS or not letter.isalpha() for letter in wanted)
+    return "".join(_LETTERS.get(letter, letter) for letter in wanted) if known else ""
 
 
 @register.filter

@@ -4,11 +4,12 @@ Each door locks the order, may be used again with the same fact without effect, 
 transaction and names the source. The order that was passed in holds the new state afterwards.
 """
 
-from orders.doors.answers import mark_exported, record_answer
+from orders.doors.answers import mark_exported, record_answer, record_answers
+from orders.doors.corrections import correct, correct_dispatch, correct_invoice
 from orders.doors.deadlines import reckon_deadlines
-from orders.doors.papers import invoice_document, record_invoice
-from orders.doors.parcels import record_dispatch, record_tracking, take_back_dispatch
-from orders.doors.people import called, correct_sku, declare_lost, hold, note, release, tag, untag
+from orders.doors.papers import invoice_document, record_invoice, record_invoices
+from orders.doors.parcels import record_dispatch, record_dispatches, record_tracking, take_back_dispatch
+from orders.doors.people import called, correct_sku, declare_lost, hold, note, refer, release, tag, untag
 from orders.doors.writing import append, append_all, together
 from orders.invoices import InvoiceRefused
 
@@ -17,6 +18,9 @@ __all__ = [
     "append",
     "append_all",
     "called",
+    "correct",
+    "correct_dispatch",
+    "correct_invoice",
     "correct_sku",
     "declare_lost",
     "hold",
@@ -25,9 +29,13 @@ __all__ = [
     "note",
     "reckon_deadlines",
     "record_answer",
+    "record_answers",
     "record_dispatch",
+    "record_dispatches",
     "record_invoice",
+    "record_invoices",
     "record_tracking",
+    "refer",
     "release",
     "tag",
     "take_back_dispatch",

@@ -1,33 +1,57 @@
 """What the channel and the ERP made of what they were sent."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from orders import lifecycle
+from orders import bulk, lifecycle
 from orders.documents import storable
 from orders.doors.writing import append, lock, write
 from orders.models import Answer, Invoice, Order, OrderEvent, Shipment
 from orders.vocabulary import Source
 
+Subject = Invoice | Shipment
+
 
 @transaction.atomic(savepoint=False)
-def record_answer(
-    subject: Invoice | Shipment, answer: Answer, text: str = "", now: datetime | None = None
-) -> OrderEvent | None:
+def record_answer(subject: Subject, answer: Answer, text: str = "", now: datetime | None = None) -> OrderEvent | None:
     """What the channel said to this NF-e or parcel; None if it had said so before."""
+    (event,) = record_answers([(subject, answer, text)], now)
+    return event
+
+
+def record_answers(said: Sequence[tuple[Subject, Answer, str]], now: datetime | None = None) -> list[OrderEvent | None]:
+    """`record_answer` for many, inside a transaction of the caller."""
     now = now or timezone.now()
-    order = subject.order
-    lock(order)
-    columns = {"answer": answer.value, "answer_text": storable(text)}
-    rows: QuerySet[Any] = type(subject)._default_manager.filter(pk=subject.pk)
-    if not rows.exclude(**columns).update(**columns, answered_at=now):
-        return None
-    subject.answer, subject.answer_text, subject.answered_at = answer.value, columns["answer_text"], now
-    return append(order, ANSWERS[answer], Source.CHANNEL, _about(subject, subject.answer_text), now=now)
+    for subject, _answer, _text in said:
+        lock(subject.order)
+    held = {kind: _as_they_are(kind, [one for one, _a, _t in said if isinstance(one, kind)]) for kind in KINDS}
+    changed: dict[type[Subject], list[Subject]] = {kind: [] for kind in KINDS}
+    events: list[OrderEvent | None] = []
+    for subject, answer, text in said:
+        row, words = held[type(subject)].get(subject.pk), storable(text)
+        if row is None or (row.answer, row.answer_text) == (answer.value, words):
+            events.append(None)
+            continue
+        for one in (row, subject):
+            one.answer, one.answer_text, one.answered_at = answer.value, words, now
+        changed[type(subject)].append(row)
+        events.append(append(subject.order, ANSWERS[answer], Source.CHANNEL, _about(subject, words), now=now))
+    for kind, rows in changed.items():
+        bulk.update(kind, rows, ("answer", "answer_text", "answered_at"))
+    return events
+
+
+KINDS: tuple[type[Subject], ...] = (Invoice, Shipment)
+
+
+def _as_they_are(kind: type[Subject], subjects: Sequence[Subject]) -> Mapping[int, Subject]:
+    """Read again, now that their orders are locked: one may be gone."""
+    rows: Iterable[Subject] = kind._default_manager.filter(pk__in=[subject.pk for subject in subjects])
+    return {row.pk: row for row in rows}
 
 
 ANSWERS = {

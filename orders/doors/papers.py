@@ -1,6 +1,6 @@
 """An order's NF-e."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,19 +28,68 @@ def record_invoice(
     `seller_tax_ids`: the CNPJs it may be issued by, by default the seller's; with none, any.
     Raises `InvoiceRefused`, after the timeline got its line (once for each key and reason).
     """
-    now = now or timezone.now()
+    taxes = order.seller.tax_ids if seller_tax_ids is None else seller_tax_ids
     with transaction.atomic(savepoint=False):
-        lock(order)
-        try:
-            invoices.check(document, order.seller.tax_ids if seller_tax_ids is None else seller_tax_ids)
-            invoice, created = _invoice(order, document)
-        except InvoiceRefused as caught:
-            refusal = caught
-            _tell_refusal(order, document, refusal, source, now)
-        else:
-            return _record_invoice(order, invoice, created, document, source, now)
+        (outcome,) = record_invoices([(order, document)], source, taxes, now)
     # Outside: an error would undo what the timeline says of it.
-    raise refusal
+    if isinstance(outcome, InvoiceRefused):
+        raise outcome
+    return outcome
+
+
+def record_invoices(
+    given: Sequence[tuple[Order, InvoiceDocument]],
+    source: Source,
+    seller_tax_ids: Sequence[str],
+    now: datetime | None = None,
+) -> list[Invoice | InvoiceRefused | None]:
+    """`record_invoice` for many, inside a transaction of the caller: what became of each."""
+    now = now or timezone.now()
+    for order, _document in given:
+        lock(order)
+    rows = [_checked(order, document, seller_tax_ids) for order, document in given]
+    new = [row for row in rows if isinstance(row, Invoice)]
+    bulk.insert_absent(new, ("seller_id", "key"))
+    known = _known([row for row in new if row.pk is None])
+    return [
+        _take(order, document, row, known, source, now)
+        for (order, document), row in zip(given, rows, strict=True)
+    ]  # fmt: skip
+
+
+def _checked(order: Order, document: InvoiceDocument, seller_tax_ids: Sequence[str]) -> Invoice | InvoiceRefused:
+    try:
+        invoices.check(document, seller_tax_ids)
+    except InvoiceRefused as refusal:
+        return refusal
+    return _new(order, document)
+
+
+def _take(
+    order: Order,
+    document: InvoiceDocument,
+    row: Invoice | InvoiceRefused,
+    known: Mapping[tuple[int, str], Invoice],
+    source: Source,
+    now: datetime,
+) -> Invoice | InvoiceRefused | None:
+    """`row`: the new NF-e, without a key of its own where it is `known`."""
+    if isinstance(row, Invoice):
+        created = row.pk is not None
+        invoice = row if created else known[row.seller_id, row.key]
+        if invoice.order_id == order.pk:
+            return _record_invoice(order, invoice, created, document, source, now)
+        row = InvoiceRefused(_("The NF-e belongs to another order already."))
+    _tell_refusal(order, document, row, source, now)
+    return row
+
+
+def _known(absent: Sequence[Invoice]) -> dict[tuple[int, str], Invoice]:
+    """The rows that stand where these could not be inserted."""
+    if not absent:
+        return {}
+    rows = Invoice.objects.filter(seller__in={row.seller_id for row in absent}, key__in=[row.key for row in absent])
+    return {(row.seller_id, row.key): row for row in rows}
 
 
 def _record_invoice(
@@ -48,7 +97,7 @@ def _record_invoice(
 ) -> Invoice | None:
     was_cancelled = invoice.cancelled
     changed = not created and assign(invoice, _news(invoice, document))
-    number = {"number": invoice.number or invoice.key[25:34].lstrip("0"), "key": invoice.key}
+    number = {"number": invoice.short, "key": invoice.key}
     codes = ["invoice_received"] if created else []
     if document.cancelled and (created or not was_cancelled):
         codes.append("invoice_cancelled")
@@ -58,8 +107,8 @@ def _record_invoice(
     return invoice if created or changed else None
 
 
-def _invoice(order: Order, document: InvoiceDocument) -> tuple[Invoice, bool]:
-    invoice = Invoice(
+def _new(order: Order, document: InvoiceDocument) -> Invoice:
+    return Invoice(
         order=order,
         seller_id=order.seller_id,
         key=document.key,
@@ -72,12 +121,6 @@ def _invoice(order: Order, document: InvoiceDocument) -> tuple[Invoice, bool]:
         shipment_reference=document.shipment_id,
         external_id=document.external_id,
     )
-    if bulk.insert_absent(invoice):
-        return invoice, True
-    known = Invoice.objects.get(seller=order.seller_id, key=document.key)
-    if known.order_id != order.pk:
-        raise InvoiceRefused(_("The NF-e belongs to another order already."))
-    return known, False
 
 
 def _news(invoice: Invoice, document: InvoiceDocument) -> dict[str, Any]:

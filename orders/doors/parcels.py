@@ -1,13 +1,13 @@
 """An order's parcels: dispatched, taken back, seen on the way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from orders import lifecycle
+from orders import bulk, corrections, lifecycle
 from orders.documents import DispatchDocument, Milestones, TrackingEventDocument, latest
 from orders.doors.writing import advance, append, assign, lock
 from orders.models import Order, Shipment, TrackingEvent
@@ -24,31 +24,60 @@ def record_dispatch(
     actor: str = "",
 ) -> Shipment:
     """The parcel as the ERP, or a person, knows it; later documents fill in what earlier ones left out."""
+    (parcel,) = record_dispatches([(order, document)], source, now, actor)
+    return parcel
+
+
+def record_dispatches(
+    given: Sequence[tuple[Order, DispatchDocument]], source: Source, now: datetime | None = None, actor: str = ""
+) -> list[Shipment]:
+    """`record_dispatch` for many, inside a transaction of the caller."""
     now = now or timezone.now()
-    lock(order)
-    shipment, code = _shipment(order, document, source)
-    data = {"carrier": shipment.carrier, "code": shipment.tracking_code}
-    told = [lifecycle.entry(order, code, source, now, data, actor)] if code else []
-    advance(order, Milestones(shipped_at=document.shipped_at, delivered_at=document.delivered_at), source, now, told)
-    return shipment
+    for order, _document in given:
+        lock(order)
+    known: dict[int, list[Shipment]] = {order.pk: [] for order, _document in given}
+    for row in Shipment.objects.filter(order__in=known, source__in=(source.value, Source.PERSON.value)):
+        known[row.order_id].append(row)
+    parcels = []
+    for order, document in given:
+        parcel, code = _shipment(order, known[order.pk], document, source)
+        data = {"carrier": parcel.carrier, "code": parcel.tracking_code}
+        told = [lifecycle.entry(order, code, source, now, data, actor)] if code else []
+        reached = Milestones(shipped_at=document.shipped_at, delivered_at=document.delivered_at)
+        advance(order, reached, source, now, told)
+        parcels.append(parcel)
+    bulk.insert(Shipment, list({id(row): row for row in parcels if row.pk is None}.values()))
+    return parcels
 
 
-def _shipment(order: Order, document: DispatchDocument, source: Source) -> tuple[Shipment, str]:
-    """The parcel's row and what became of it, as the timeline says it."""
-    rows = list(Shipment.objects.filter(order=order, source__in=(source.value, Source.PERSON.value)))
+def _shipment(order: Order, rows: list[Shipment], document: DispatchDocument, source: Source) -> tuple[Shipment, str]:
+    """The parcel, one of `rows` or new among them, and what became of it, as the timeline says it."""
     known = next((row for row in rows if (row.source, row.external_id) == (source.value, document.external_id)), None)
     if known is None and source == Source.ERP:
         known = _reported_by_hand(rows, document)
     if known is not None:
         given = {name: value for name, value in _parcel(document).items() if value}
+        given = _corrected(order, known, given, source)
         changed = assign(known, {**given, **settled(known, document.shipped_at, document.delivered_at)})
         return known, "dispatch_changed" if changed else ""
     # Nobody else can be making it: the order is locked.
     new = Shipment(order=order, source=source.value, external_id=document.external_id, **_parcel(document))
     for name, value in settled(new, document.shipped_at, document.delivered_at).items():
         setattr(new, name, value)
-    new.save(force_insert=True)
+    rows.append(new)
     return new, "dispatched"
+
+
+def _corrected(order: Order, parcel: Shipment, said: dict[str, Any], source: Source) -> dict[str, Any]:
+    """What a person corrected of the parcel stays; where its source changes its mind, the timeline says so."""
+    part = corrections.parcel(parcel.pk)
+    before, after = order.corrections, corrections.followed(order.corrections, part, said)
+    if before != after:
+        order.corrections = after
+        order.save(update_fields=["corrections"])
+    if fields := corrections.other_words(before, after):
+        append(order, "correction_stands", source, {"fields": fields})
+    return corrections.corrected(said, part, after)
 
 
 def _reported_by_hand(rows: Iterable[Shipment], document: DispatchDocument) -> Shipment | None:

@@ -1,14 +1,17 @@
 """What people decide about an order, and what they say of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
+from orders import bulk
 from orders.documents import storable
 from orders.doors.writing import append, append_all, lock
 from orders.models import Order, OrderEvent, OrderItem
+from orders.snapshot import SEARCH_LENGTH
 from orders.tags import LOST
 from orders.vocabulary import Hold, Source
 
@@ -42,7 +45,8 @@ def release(order: Order, holds: Sequence[str], actor: str, now: datetime | None
 
 def called(sku: str) -> Q:
     """Lines that go to the ERP under this SKU."""
-    return Q(erp_sku=sku) | Q(erp_sku="", sku=sku)
+    by_channel = Q(erp_sku="", sku=sku)
+    return by_channel | Q(erp_sku=sku) if sku else by_channel
 
 
 @transaction.atomic(savepoint=False)
@@ -96,6 +100,18 @@ def declare_lost(order: Order, actor: str, now: datetime | None = None) -> bool:
 def _save_holds(order: Order) -> None:
     order.held = bool(order.active_holds)
     order.save(update_fields=["holds", "released_holds", "held", "changed_at"])
+
+
+@transaction.atomic(savepoint=False)
+def refer(ids: Collection[int], reference: str, now: datetime | None = None) -> None:
+    """These orders are found by this number, too: it is what somebody made for them elsewhere."""
+    reference = storable(reference)
+    orders = list(Order.objects.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",)))
+    for order in orders:
+        order.own_references = [*(one for one in order.own_references if one != reference), reference]
+        order.search = f"{order.search} {reference.lower()}"[:SEARCH_LENGTH]
+        order.changed_at = now or timezone.now()
+    bulk.update(Order, orders, ("own_references", "search", "changed_at"))
 
 
 def note(order: Order, text: str, actor: str, now: datetime | None = None) -> OrderEvent:

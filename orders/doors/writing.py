@@ -93,7 +93,8 @@ def assign(row: Invoice | Order | Shipment, columns: dict[str, Any]) -> bool:
     changed = [name for name, value in columns.items() if getattr(row, name) != value]
     for name in changed:
         setattr(row, name, columns[name])
-    if changed:
+    # One that is new itself is written whole.
+    if changed and not row._state.adding:
         row.save(update_fields=changed)
     return bool(changed)
 

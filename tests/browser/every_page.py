@@ -18,6 +18,7 @@ def furnish(world: World) -> None:
     from hub.models import Membership
     from hub.people import places
     from monitoring.models import Finding
+    from orders.models import Shipment
     from tests.monitoring.world import person
 
     order = world.order("2000010000000001", held=True, holds=["fraud"])
@@ -25,6 +26,7 @@ def furnish(world: World) -> None:
     world.call(order)
     world.export_job(world.exported("2000010000000002"), "unknown")
     world.exported("2000010000000003", status="shipped")
+    Shipment.objects.create(order=order, source="erp", external_id="1", carrier="Jadlog", answer="refused")
     world.rejected("2000010000000004")
     world.incident()
     world.alert()

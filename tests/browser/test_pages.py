@@ -133,6 +133,36 @@ def test_an_open_page_keeps_itself_up_to_date(page: Page, world: World) -> None:
     assert page.get_by_label("Anotação").input_value() == "half a note"
 
 
+def test_the_header_keeps_itself_up_to_date_on_any_page(signed_in: Page, world: World) -> None:
+    """Light and bell, without the rest of the page being asked for again; the bell leads to what mends it."""
+    from django.core.cache import cache
+
+    page = signed_in
+    page.clock.install()
+    page.goto("/orders/")
+    page.get_by_role("link", name="Nada em aberto: 0 em execução 0 na fila 0 falharam").wait_for()
+    world.export_job(world.order("2000007"))
+    world.alert()
+    # A real second has not passed; the light is shared for some.
+    cache.clear()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/orders/")[1] or "header"))
+    page.clock.run_for(21_000)
+    page.get_by_role("link", name="Algo precisa de você: 0 em execução 0 na fila 1 falharam").wait_for()
+    assert asked == ["header"] and fits(page)
+    old = page.get_by_role("status").get_by_text("O que você vê pode ser antigo.")
+    page.route("**/header/", lambda route: route.abort())
+    page.clock.run_for(21_000)
+    old.wait_for()
+    page.unroute("**/header/")
+    page.clock.run_for(21_000)
+    old.wait_for(state="hidden")
+    page.get_by_role("button", name="1 alerta novo para você").click()
+    page.get_by_role("link", name="Alertas para você").wait_for()
+    page.get_by_role("link", name="Loja casa: nenhum pedido há 3 h, o normal seriam 11").click()
+    page.wait_for_url(f"**/connections/{world.shop.pk}/")
+
+
 def test_language_switch(signed_in: Page, world: World) -> None:
     signed_in.request.get("/")
     token = signed_in.locator("input[name=csrfmiddlewaretoken]").first.get_attribute("value")

@@ -31,6 +31,9 @@ def served(settings: Any) -> Iterator[str]:
     """The hub as it is installed: static files come from itself, compressed; a test's usual server gives its own."""
     from django.test.testcases import LiveServerThread
 
+    from hub.wsgi import application
+
+    assert application, "all that it reads at the start is read"
     settings.ALLOWED_HOSTS = ["localhost"]
     server = LiveServerThread("localhost", static_handler=lambda handler: handler)  # type: ignore[arg-type]
     server.daemon = True

@@ -1,9 +1,13 @@
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import signing
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from connectors import tokens
@@ -209,6 +213,40 @@ def test_signing_in_says_how_long_it_lasts(owner: Client, world: World, consenti
     assert "renews itself" in text_of(owner.get(path))
     Credential.objects.update(expires_at=None, consent_until=timezone.now())
     assert "ended on" in text_of(owner.get(path))
+
+
+@pytest.mark.parametrize(("days", "tone"), [(5, "red"), (12, "amber"), (60, "")])
+def test_the_lists_count_the_days_of_a_permission(owner: Client, world: World, days: int, tone: str) -> None:
+    ends = timezone.now() + timedelta(days=days, hours=1)
+    Credential.objects.create(connection=world.erp, consent_until=ends)
+    for path in ("/connections/", "/", f"/connections/{world.erp.pk}/"):
+        page = text_of(owner.get(path))
+        assert (f'<div class="e-{tone}-text">Permission: ends on' in page) is bool(tone), path
+        assert (f"in {days} days</div>" in page) is bool(tone), path
+
+
+def test_the_countdown_costs_no_statement(
+    owner: Client, world: World, django_assert_num_queries: Callable[..., Any]
+) -> None:
+    def ends_soon(row: Connection) -> None:
+        Credential.objects.create(connection=row, consent_until=timezone.now() + timedelta(days=5))
+
+    ends_soon(world.erp)
+    # What all pages share is read, and kept for a moment.
+    owner.get("/connections/")
+    with CaptureQueriesContext(connection) as of_two:
+        owner.get("/connections/")
+    ends_soon(Connection.objects.create(seller=world.seller, kind="bling", role="erp", name="Another"))
+    with django_assert_num_queries(len(of_two)):
+        assert text_of(owner.get("/connections/")).count("Permission: ends") == 2
+
+
+def test_a_link_for_the_owner_of_the_shop(owner: Client, viewer: Client, world: World) -> None:
+    path, link = f"/connections/{world.shop.pk}/", f"{settings.PUBLIC_URL}/connections/{world.shop.pk}/sign-in/"
+    assert link in text_of(owner.get(path))
+    assert link not in text_of(viewer.get(path))
+    # Whoever is not signed in to the hub does that first, and comes back to it.
+    assert Client().get(f"{path}sign-in/").headers["location"].startswith("/login/?next=/connections/")
 
 
 def test_a_person_says_when_a_permission_ends(owner: Client, world: World) -> None:

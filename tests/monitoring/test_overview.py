@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from connectors.models import Budget, Connection, InboxEntry, Job
 from hub.models import Membership
+from monitoring.bench.measure import statements
 from monitoring.today import Amount
 from orders.vocabulary import Logistics
 from tests.monitoring.world import World, browser_of, person, text_of
@@ -226,6 +227,13 @@ def test_what_is_to_do_has_its_value(owner: Client, world: World) -> None:
     today = owner.get("/").context["today"]
     assert (today.invoice, today.late) == (Amount(1, Decimal("119.90")), Amount(1, Decimal("119.90")))
     assert today.dispatch == Amount(2, Decimal("239.80"))
+
+
+def test_what_has_not_left_is_looked_at_once(owner: Client, world: World) -> None:
+    world.order("1", ship_by=timezone.now() + timedelta(hours=5))
+    with statements() as seen:
+        owner.get("/")
+    assert len([sql for sql in seen if '"ship_by"' in sql]) == 1
 
 
 def test_every_figure_leads_to_a_page_that_its_reader_may_open(world: World) -> None:

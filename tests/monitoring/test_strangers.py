@@ -16,7 +16,7 @@ from hub.people import places
 from hub.tenancy import sellers_of
 from monitoring import urls
 from monitoring.models import Alert, AlertRule, BulkTask, Delivery, Destination, Finding, Incident, SavedView
-from orders.models import Order, OrderItem
+from orders.models import Order, OrderItem, Shipment
 from tests.monitoring.world import World, browser_of, person, text_of
 
 OPEN_TO_ALL = {
@@ -36,6 +36,10 @@ OWN_LISTS = {
     "consent_given",
     "api_orders",
     "alerts",
+    "alerts_mine",
+    "alerts_seen",
+    "account_alerts",
+    "header",
     "add_rule",
     "add_destination",
     "reports",
@@ -78,7 +82,7 @@ ROWS: dict[str, Any] = {
     "membership": Membership, "people": Seller, "invitation": Invitation, "session": SignIn, "finding": Finding,
     "repairs": Seller,
     "view": SavedView, "bulk": BulkTask, "seller": Seller,
-    "setup": Seller, "item": OrderItem,
+    "setup": Seller, "item": OrderItem, "parcel": Shipment,
 }  # fmt: skip
 # What an address with a name is about.
 NAMED = {"connect": "bling", "report": "rejected", "report_export": "untransmitted", "insights_export": "channels"}
@@ -104,6 +108,7 @@ def fill(world: World) -> None:
     """A row of every kind that an address may be about."""
     order = world.order("SECRET-ORDER", held=True, holds=["fraud"])
     world.export_job(order)
+    Shipment.objects.create(order=order, source="erp", external_id="SECRET-ORDER", answer="refused")
     world.call(order)
     world.rejected("SECRET-ORDER")
     world.incident()

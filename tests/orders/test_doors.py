@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from hub.vault import VaultLocked
 from orders import doors, export, lifecycle
@@ -303,12 +304,14 @@ def sales(count: int) -> list[int]:
 
 def record_all(ids: list[int]) -> None:
     with transaction.atomic(), doors.together(ids) as orders:
-        for serial, pk in enumerate(ids, 1):
-            assert doors.mark_exported(orders[pk], str(pk), "ERP", NOW)
-            found = doors.record_invoice(orders[pk], invoice(serial))
-            assert found is not None
-            doors.record_dispatch(orders[pk], parcel())
-            doors.record_answer(found, Answer.ACCEPTED, "ok", NOW)
+        rows = [orders[pk] for pk in ids]
+        for row in rows:
+            assert doors.mark_exported(row, str(row.pk), "ERP", NOW)
+        notes = [(row, invoice(serial)) for serial, row in enumerate(rows, 1)]
+        found = doors.record_invoices(notes, Source.ERP, [CNPJ])
+        doors.record_dispatches([(row, parcel()) for row in rows], Source.ERP)
+        said = [(one, Answer.ACCEPTED, "ok") for one in found if isinstance(one, Invoice)]
+        assert all(doors.record_answers(said, NOW))
 
 
 def test_facts_of_many_orders_are_the_same_as_one_by_one() -> None:
@@ -329,13 +332,42 @@ def test_facts_of_many_orders_are_the_same_as_one_by_one() -> None:
         ]
 
 
-def test_of_many_each_more_costs_no_lock_and_no_write_of_its_order(
-    django_assert_max_num_queries: Callable[..., Any],
-) -> None:
-    ids = sales(6)
-    # For each: the NF-e; the parcels that are known, one more; the answer.
-    with django_assert_max_num_queries(4 * len(ids) + 6):
-        record_all(ids)
+def test_many_cost_as_many_statements_as_one() -> None:
+    counts = []
+    for ids in (sales(1), sales(9)):
+        Invoice.objects.all().delete()
+        with CaptureQueriesContext(connection) as caught:
+            record_all(ids)
+        counts.append(len(caught))
+    assert counts[0] == counts[1]
+
+
+def test_one_refused_nfe_among_many_takes_no_other_with_it() -> None:
+    first, second, third = (Order.objects.get(pk=pk) for pk in sales(3))
+    doors.record_invoice(third, invoice(3))
+    notes = [(first, invoice(1)), (second, invoice(2, key=key(2)[:-1] + "x")), (first, invoice(3)), (third, invoice(3))]
+    with transaction.atomic():
+        found = doors.record_invoices(notes, Source.ERP, [CNPJ])
+    assert [type(one) for one in found] == [Invoice, doors.InvoiceRefused, doors.InvoiceRefused, type(None)]
+    assert set(Invoice.objects.values_list("order", "key")) == {(first.pk, key(1)), (third.pk, key(3))}
+    assert [codes(one).count("invoice_refused") for one in (first, second, third)] == [1, 1, 0]
+
+
+def test_the_same_parcel_twice_in_one_reading_is_one() -> None:
+    (pk,) = sales(1)
+    sale = Order.objects.get(pk=pk)
+    with transaction.atomic():
+        doors.record_dispatches([(sale, parcel(tracking_code="")), (sale, parcel())], Source.ERP)
+    assert Shipment.objects.get(source=Source.ERP).tracking_code == parcel().tracking_code
+
+
+def test_an_answer_about_a_parcel_that_is_gone_is_no_answer() -> None:
+    sale = order()
+    shipment = doors.record_dispatch(sale, parcel())
+    gone = Shipment.objects.get(pk=shipment.pk)
+    Shipment.objects.all().delete()
+    assert doors.record_answer(gone, Answer.ACCEPTED, "ok") is None
+    assert not Shipment.objects.exists()
 
 
 def test_what_is_written_together_is_written_with_the_orders_given() -> None:

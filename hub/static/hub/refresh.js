@@ -1,9 +1,10 @@
 // Keeps the parts marked [data-live] of an open page up to date, for as long as somebody can see it.
-// The page is asked for again and its parts are put in place; what a person is at is left alone.
+// The page is asked for again and its parts are put in place; what a person is at is left alone. Of a page that has
+// none but its header's, the header alone is asked for.
 (() => {
-  const root = document.querySelector("[data-refresh]");
+  const root = document.querySelector("main [data-refresh]") ?? document.querySelector("[data-refresh]");
   if (!root) return;
-  const stale = root.querySelector("[data-stale]");
+  const stale = (is) => document.querySelectorAll("[data-stale]").forEach((one) => { one.hidden = !is; });
   const pause = Number(root.dataset.refresh) * 1000;
   let last = Date.now();
   let busy = false;
@@ -43,10 +44,10 @@
   };
 
   const refresh = async () => {
-    const answer = await fetch(location.href, { credentials: "same-origin", headers: { "X-Refresh": "1" } });
+    const answer = await fetch(root.dataset.from ?? location.href, { credentials: "same-origin", headers: { "X-Refresh": "1" } });
     if (!answer.ok || answer.redirected) throw new Error(`answer ${answer.status}`);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    root.querySelectorAll("[data-live]").forEach((part) => {
+    document.querySelectorAll("[data-live]").forEach((part) => {
       const other = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
       if (other && content(other) !== content(part) && !inUse(part)) put(part, other);
     });
@@ -58,9 +59,9 @@
     busy = true;
     try {
       await refresh();
-      if (stale) stale.hidden = true;
+      stale(false);
     } catch {
-      if (stale) stale.hidden = false;
+      stale(true);
     } finally {
       last = Date.now();
       busy = false;

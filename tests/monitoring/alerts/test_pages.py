@@ -29,7 +29,7 @@ def test_before_the_first_look_and_after(world: World, owner: Client) -> None:
     assert "No alert is open." in text(owner) and "made within a minute" in text(owner)
     watch.tick()
     shown = text(owner)
-    assert "No owner has an e-mail address yet" in shown and "E-mail dos donos" in shown
+    assert "No owner of this seller has an e-mail address." in shown and "E-mail dos donos" in shown
     assert "quiet 22:00 to 07:00" in shown and "Each day at 8 h" in shown
 
 

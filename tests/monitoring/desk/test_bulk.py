@@ -13,7 +13,7 @@ from openpyxl import load_workbook
 
 from connectors.models import Job
 from hub.models import Activity, Membership
-from monitoring.desk import bulk
+from monitoring.desk import bulk, files
 from monitoring.models import BulkPart, BulkTask
 from orders.models import Order, OrderEvent
 from tests.monitoring.world import World, browser_of, person, text_of
@@ -192,11 +192,17 @@ def file_of(client: Client, task: BulkTask) -> Any:
     return client.get(f"/orders/bulk/{task.pk}/file/")
 
 
-def test_a_csv_file_in_slices(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "EXPORT_SLICE", 2)
+@pytest.fixture
+def by_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file is so small that it comes at once: see `test_export`."""
+    monkeypatch.setattr(files, "AT_ONCE", 0)
+
+
+def test_a_csv_file_in_slices(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch, by_a_worker: None) -> None:
+    monkeypatch.setattr(files, "SLICE", 2)
     for number in range(5):
         world.order(str(number), buyer_name="=cmd|'/c calc'!A0")
-    task = begun(owner, "export", all="yes", query="state=PE", format="csv")
+    task = begun(owner, "export", all="yes", query="state=PE&sort=old", format="csv")
     assert task.parts.count() == 3
     assert not BulkPart.objects.filter(sealed__contains="Recife").exists()
     rows = list(csv.DictReader(io.StringIO(text_of(file_of(owner, task))[1:], newline="")))
@@ -205,7 +211,7 @@ def test_a_csv_file_in_slices(owner: Client, world: World, monkeypatch: pytest.M
     assert rows[0]["Total"] == "119.90"
 
 
-def test_a_workbook_has_amounts_times_and_no_formula(owner: Client, world: World) -> None:
+def test_a_workbook_has_amounts_times_and_no_formula(owner: Client, world: World, by_a_worker: None) -> None:
     world.order("1", buyer_name="=1+1", city="a\x0bb")
     task = begun(owner, "export", all="yes", format="xlsx")
     book = load_workbook(io.BytesIO(file_of(owner, task).content))
@@ -217,7 +223,9 @@ def test_a_workbook_has_amounts_times_and_no_formula(owner: Client, world: World
     assert isinstance(row["Placed"].value, datetime)
 
 
-def test_a_file_is_its_askers_and_expires(owner: Client, viewer: Client, stranger: Client, world: World) -> None:
+def test_a_file_is_its_askers_and_expires(
+    owner: Client, viewer: Client, stranger: Client, world: World, by_a_worker: None
+) -> None:
     world.order("1")
     task = begun(owner, "export", all="yes", format="csv")
     assert file_of(viewer, task).status_code == 404
@@ -229,7 +237,7 @@ def test_a_file_is_its_askers_and_expires(owner: Client, viewer: Client, strange
     assert not BulkPart.objects.exists()
 
 
-def test_what_is_hidden_from_a_person_is_not_in_the_file(viewer: Client, world: World) -> None:
+def test_what_is_hidden_from_a_person_is_not_in_the_file(viewer: Client, world: World, by_a_worker: None) -> None:
     world.order("1")
     Membership.objects.filter(user__username="vera").update(sees_money=False)
     task = begun(viewer, "export", all="yes", format="csv")
@@ -239,14 +247,14 @@ def test_what_is_hidden_from_a_person_is_not_in_the_file(viewer: Client, world: 
     assert "119.90" not in text
 
 
-def test_after_leaving_the_seller_the_file_is_closed(owner: Client, world: World) -> None:
+def test_after_leaving_the_seller_the_file_is_closed(owner: Client, world: World, by_a_worker: None) -> None:
     world.order("1")
     task = begun(owner, "export", all="yes", format="csv")
     Membership.objects.filter(user__username="ana").delete()
     assert file_of(owner, task).status_code == 403
 
 
-def test_a_workbook_has_an_end(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workbook_has_an_end(owner: Client, world: World, monkeypatch: pytest.MonkeyPatch, by_a_worker: None) -> None:
     monkeypatch.setattr("monitoring.desk.files.MOST_ROWS", 1)
     world.order("1")
     world.order("2")
@@ -255,7 +263,7 @@ def test_a_workbook_has_an_end(owner: Client, world: World, monkeypatch: pytest.
     assert file_of(owner, task).status_code == 404
 
 
-def test_a_person_who_is_gone_gets_nothing(world: World) -> None:
+def test_a_person_who_is_gone_gets_nothing(world: World, by_a_worker: None) -> None:
     user = person("otto", world)
     client = browser_of(user)
     world.order("1")

@@ -1,15 +1,17 @@
 """The list's rows, which are put together without a template: what they say, and that nothing gets out of its place."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.template import defaultfilters
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from monitoring.bench.measure import statements
 from monitoring.desk import cells, columns
 from monitoring.models import OrderColumns
+from monitoring.templatetags.hub import exact
 from orders.models import Order, SalesChannel
 from tests.monitoring.world import World, text_of
 
@@ -90,3 +92,54 @@ def test_nobodys_rights_to_the_tables_are_read(owner: Client, world: World) -> N
     with statements() as seen:
         owner.get("/orders/")
     assert [sql for sql in seen if "auth_permission" in sql] == []
+
+
+@pytest.mark.django_db
+def test_of_what_is_in_the_erp_no_job_and_no_erp_is_read(owner: Client, world: World) -> None:
+    world.exported("1")
+    waiting = world.order("2", "shipped")
+    world.export_job(waiting)
+    assert _read(owner, "?erp=yes") == (0, 0)
+    assert _read(owner, "?status=shipped") == (1, 1)
+    assert "No product has SKU" in str(owner.get("/orders/?status=shipped").context["lines"])
+
+
+def _read(owner: Client, query: str) -> tuple[int, int]:
+    """Statements about jobs, and about connections."""
+    with statements() as seen:
+        owner.get(f"/orders/{query}", headers={"X-Part": "orders"})
+    begins = [sql.partition(" FROM ")[2].split(" ")[0].strip('"') for sql in seen]
+    return begins.count("connectors_job"), begins.count("connectors_connection")
+
+
+@pytest.mark.django_db
+def test_the_form_has_what_was_asked_for(owner: Client, world: World) -> None:
+    world.order("1")
+    asked = {"state": "PE", "channel": str(world.channel.pk), "city": EVIL, "least": "5,5"}
+    page = text_of(owner.get("/orders/", asked))
+    for part in (
+        '<option value="PE" selected>PE</option>',
+        f'<option value="{world.channel.pk}" selected>Loja casa</option>',
+        f'name="city" type="text" value="{SAFE}" maxlength="120"',
+        'name="least" value="5,5" inputmode="decimal" maxlength="14"',
+        '<select id="f-held" name="held"><option value="" selected>all</option>',
+    ):
+        assert part in page, part
+    assert page.count("selected>PE<") == 1
+
+
+@pytest.mark.django_db
+def test_each_language_and_each_seller_has_a_form_of_its_own(owner: Client, stranger: Client, other: World) -> None:
+    assert ">Approved</option>" in text_of(owner.get("/orders/"))
+    assert ">Approved</option>" not in text_of(owner.get("/orders/", headers={"accept-language": "pt-br"}))
+    assert ">Loja outra</option>" in text_of(stranger.get("/orders/"))
+    assert "Loja outra" not in text_of(owner.get("/orders/"))
+
+
+@pytest.mark.parametrize("language", ["en", "pt-br"])
+def test_moments_look_as_django_writes_them(language: str) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    with translation.override(language):
+        expected = defaultfilters.date(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+        assert exact(at) == expected
+    assert exact(None) == ""

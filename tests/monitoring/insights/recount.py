@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from monitoring.insights.counting import STAGES
 from monitoring.insights.spread import bucket_of
-from monitoring.models import CarrierOfDay, PaceOfDay, ProductOfDay, SalesOfDay
+from monitoring.models import CarrierOfDay, PaceOfDay, PaceOfMonth, ProductOfDay, ProductOfMonth, SalesOfDay
 from orders.models import Order, Shipment
 
 Key = tuple[Any, ...]
@@ -20,6 +20,8 @@ KEYS = {
     ProductOfDay: ("channel_id", "day", "product", "currency"),
     PaceOfDay: ("channel_id", "day"),
     CarrierOfDay: ("channel_id", "day", "carrier"),
+    ProductOfMonth: ("channel_id", "month", "product", "currency"),
+    PaceOfMonth: ("channel_id", "month"),
 }
 
 
@@ -45,8 +47,17 @@ def recounted() -> dict[str, Counts]:
         _sale(counts["SalesOfDay"], order, day)
         if order.status in ("pending", "cancelled"):
             continue
+        month = day.replace(day=1)
         _products(counts["ProductOfDay"], order, day)
-        _pace(counts["PaceOfDay"], order, day)
+        _products(counts["ProductOfMonth"], order, month)
+        hour = order.placed_at.astimezone(ZoneInfo(order.seller.time_zone)).hour
+        of_day = _row(counts["PaceOfDay"], (order.channel_id, day), {"hours": [0] * 24, "stages": {}})
+        of_day["hours"][hour] += 1
+        empty = {"hours": [[0] * 24 for _day in range(7)], "stages": {}}
+        of_month = _row(counts["PaceOfMonth"], (order.channel_id, month), empty)
+        of_month["hours"][day.weekday()][hour] += 1
+        _stages(of_day, order)
+        _stages(of_month, order)
         _carriers(counts["CarrierOfDay"], order, day)
     return counts
 
@@ -89,9 +100,7 @@ def _products(counts: Counts, order: Order, day: Any) -> None:
             row["revenue"] += line.left * line.unit_price - line.discount
 
 
-def _pace(counts: Counts, order: Order, day: Any) -> None:
-    row = _row(counts, (order.channel_id, day), {"hours": [0] * 24, "stages": {}})
-    row["hours"][order.placed_at.astimezone(ZoneInfo(order.seller.time_zone)).hour] += 1
+def _stages(row: dict[str, Any], order: Order) -> None:
     if order.logistics == "fulfilled":
         return
     for stage in STAGES:
