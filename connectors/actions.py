@@ -68,8 +68,14 @@ def correct_credentials(connection: Connection, credentials: Mapping[str, Any]) 
 
 
 def store_credentials(connection: Connection, credentials: Mapping[str, Any], *, consented: bool = False) -> None:
-    """New secrets; the connection works again. Given ones join those that are there."""
+    """New secrets; the connection works again. Given ones join those that are there.
+
+    `consented`: they come from the service's own page. Raises `Refusal` where they are of an account that this
+    connection cannot be for.
+    """
     with transaction.atomic():
+        if consented:
+            _take_account(connection, str(credentials.get(registry.service(connection.kind).account_key, "")))
         tokens.store(connection, {**tokens.secrets_of(connection), **credentials}, consented=consented)
         Connection.objects.filter(pk=connection.pk).update(
             state=Connection.State.ACTIVE,
@@ -82,6 +88,23 @@ def store_credentials(connection: Connection, credentials: Mapping[str, Any], *,
         )
     connection.refresh_from_db()
     hints.give([connection.pk])
+
+
+def _take_account(connection: Connection, account: str) -> None:
+    """Whose account was signed in to. Another's sales would mix with those that are here, and an account that is here
+    twice would have each sale twice in the ERP."""
+    if not account:
+        return
+    if connection.external_account not in ("", account):
+        raise Refusal(
+            f"You signed in to account {account}, but this connection is for {connection.external_account}. Sign out "
+            "at the service and in again with that one, or add a new connection.",
+            code="other_account",
+        )
+    same = Connection.objects.filter(seller=connection.seller_id, kind=connection.kind, external_account=account)
+    if twin := same.exclude(pk=connection.pk).first():
+        raise Refusal(f"Account {account} is connected already: {twin.name}.", code="account_twice")
+    Connection.objects.filter(pk=connection.pk).update(external_account=account)
 
 
 def check(connection: Connection) -> tuple[bool, str]:

@@ -96,6 +96,7 @@ class Service:
 
     `consent`: how long a permission given on the service's own page lasts, where the service says so. `consent_renews`:
     each renewal of the tokens lets that time begin anew, so that only one nobody renews comes to its end.
+    `account_key`: the credential that names the account, where signing in tells it: pushes are known by it.
     """
 
     kind: str
@@ -114,6 +115,7 @@ class Service:
     watch_seconds: int | None = None
     consent: timedelta | None = None
     consent_renews: bool = False
+    account_key: str = ""
     max_parallel: int = 4
     redact: frozenset[str] = frozenset()
     docs: str = ""

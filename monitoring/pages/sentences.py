@@ -35,6 +35,11 @@ TEMPLATES = (
         " in the ERP again; then mark this as handled."
     ),
     gettext_noop("It is at work at this moment, or over already: look again."),
+    gettext_noop(
+        "You signed in to account %(account)s, but this connection is for %(own)s. Sign out at the service and in again"
+        " with that one, or add a new connection."
+    ),
+    gettext_noop("Account %(account)s is connected already: %(connection)s."),
     gettext_noop("It is being sent at this moment. Look again in a minute."),
     gettext_noop("Somebody has handled this by hand: nothing more is sent. Try the step again to change that."),
     gettext_noop("The ERP has this order already: correct it there."),

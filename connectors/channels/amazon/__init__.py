@@ -116,6 +116,7 @@ SERVICE = Service(
     poll_seconds=180,
     max_parallel=4,
     # Each year the seller has to authorise a public application anew; ordinary renewals do not change that.
+    account_key="selling_partner_id",
     consent=timedelta(days=365),
     redact=frozenset({"buyerEmail", "buyerName", "phone", "taxRegistrationNumber", "invoiceContent", "InvoiceContent"}),
     docs="https://developer-docs.amazon.com/sp-api/docs/orders-api",

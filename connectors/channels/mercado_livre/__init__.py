@@ -139,6 +139,7 @@ SERVICE = Service(
     settle_seconds=10.0,
     max_parallel=4,
     # A refresh token lives six months; each is replaced when it is used.
+    account_key="user_id",
     consent=timedelta(days=180),
     consent_renews=True,
     docs="https://developers.mercadolivre.com.br",
