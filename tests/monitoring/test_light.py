@@ -51,6 +51,16 @@ def test_never_green_while_the_first_page_is_not_all_clear(owner: Client, world:
     assert "e-light e-green" not in part(owner)
 
 
+@pytest.mark.parametrize("needed", ["refused", "rejected", "idle", "overdue"])
+def test_red_where_a_person_is_needed(needed: str) -> None:
+    assert Light(connections=1, **{needed: 1}).tone == "red"
+
+
+@pytest.mark.parametrize("by_itself", ["trying", "unknown", "unread", "held", "not_in_erp", "incidents"])
+def test_amber_where_it_may_still_go_by_itself(by_itself: str) -> None:
+    assert Light(connections=1, **{by_itself: 1}).tone == "amber"
+
+
 def test_grey_without_any_connection(owner: Client, world: World) -> None:
     Connection.objects.all().delete()
     assert light(world).tone == "grey" and "Nothing is connected:" in part(owner)

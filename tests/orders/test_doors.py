@@ -353,6 +353,15 @@ def test_one_refused_nfe_among_many_takes_no_other_with_it() -> None:
     assert [codes(one).count("invoice_refused") for one in (first, second, third)] == [1, 1, 0]
 
 
+def test_the_same_nfe_twice_in_one_reading_is_one() -> None:
+    (pk,) = sales(1)
+    sale = Order.objects.get(pk=pk)
+    with transaction.atomic():
+        first, second = doors.record_invoices([(sale, invoice()), (sale, invoice())], Source.ERP, [CNPJ])
+    assert isinstance(first, Invoice) and second is None
+    assert codes(sale).count("invoice_received") == 1
+
+
 def test_the_same_parcel_twice_in_one_reading_is_one() -> None:
     (pk,) = sales(1)
     sale = Order.objects.get(pk=pk)
