@@ -86,7 +86,7 @@ def test_one_seller_of_two(signed_in: Page, world: World) -> None:
     other.order("3000001")
     page = signed_in
     page.goto("/orders/")
-    page.get_by_text("Todos os vendedores").first.click()
+    page.get_by_label("Vendedor: Todos os vendedores").click()
     assert fits(page)
     page.get_by_role("button", name="Outra").click()
     page.wait_for_url("**/orders/")
