@@ -1,8 +1,11 @@
 """The list of orders: filters that live in the address, one search for every number, and no count of everything."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -22,6 +25,8 @@ from orders.models import Order, OrderItem, Shipment
 PER_PAGE = 25
 # Counting stops here: "more than 1,000" is all a person needs, and all it may cost.
 COUNT_UP_TO = 1000
+# So long a count is good for whoever asks the same: whoever leafs or sorts need not wait for it again.
+COUNTED_SECONDS = 5
 # Nobody leafs further; the database would read all that is skipped. Filters and the file go beyond.
 LAST_PAGE = 400
 # With this header the answer is without the frame: `orders.js` puts it into the page that is open.
@@ -43,8 +48,7 @@ def orders(request: HttpRequest) -> HttpResponse:
     rows = _wanted(request, chosen, scope)
     number = min(max(_integer(request.GET.get("page")), 1), LAST_PAGE)
     start = (number - 1) * PER_PAGE
-    ids = _walk(rows, start)
-    counted = _count(rows, start, len(ids))
+    ids, counted = _walk(rows, start, _question(request, chosen))
     listed = _rows(_read(ids[:PER_PAGE], shown), request, shown, scope)
     context = dict(
         rows=listed,
@@ -93,10 +97,27 @@ def _wanted(request: HttpRequest, chosen: dict[str, str], scope: filters.Scope) 
     return filters.in_order(rows, chosen, scope)
 
 
-def _walk(rows: QuerySet[Order], start: int) -> list[int]:
-    """The ids of the page, and of what comes after it as far as it is counted: the database walks its index once."""
-    length = max(PER_PAGE, COUNT_UP_TO - start) + 1
-    return list(rows.values_list("pk", flat=True)[start : start + length])
+def _question(request: HttpRequest, chosen: Mapping[str, str]) -> str:
+    """What is counted, as a key of the cache: however it is sorted, it is as many, but by what comes first."""
+    wanted = sorted(item for item in chosen.items() if item[0] != "sort")
+    asked = [sorted(seller_ids(request)), wanted, filters.sorting(chosen) == filters.FIRST]
+    return f"orders:{sha256(json.dumps(asked).encode()).hexdigest()}"
+
+
+def _walk(rows: QuerySet[Order], start: int, question: str) -> tuple[list[int], int]:
+    """The ids of the page and one more, where more follows, and how many there are.
+
+    The database walks its index once, on from the page as far as it is counted; for a few seconds after that no
+    farther than the page's end. A page that is the last one counts by itself.
+    """
+    known: int | None = cache.get(question)
+    length = PER_PAGE if known is not None else max(PER_PAGE, COUNT_UP_TO - start)
+    ids = list(rows.values_list("pk", flat=True)[start : start + length + 1])
+    if known is not None and len(ids) > PER_PAGE:
+        return ids, max(known, start + len(ids))
+    counted = _count(rows, start, len(ids))
+    cache.set(question, counted, COUNTED_SECONDS)
+    return ids, counted
 
 
 def _read(ids: Sequence[int], shown: Sequence[str]) -> list[Order]:

@@ -1,8 +1,11 @@
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from connectors.models import Connection, Job
@@ -84,6 +87,31 @@ def test_counting_stops(owner: Client, world: World, monkeypatch: pytest.MonkeyP
     for number in range(60):
         world.order(str(number))
     assert "More than 55 orders" in text_of(owner.get("/orders/"))
+
+
+def test_a_count_is_good_for_some_seconds(
+    owner: Client, viewer: Client, world: World, other: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        world.order(str(number))
+
+    def counted(client: Client, query: str = "") -> tuple[int, int]:
+        """How many there are said to be, and how many ids were read for it."""
+        with CaptureQueriesContext(connection) as caught:
+            answer = client.get(f"/orders/?{query}")
+        limits = [int(text) for one in caught for text in re.findall(r"orders_order.*LIMIT (\d+)", one["sql"])]
+        return answer.context["count"], max(limits)
+
+    assert counted(owner) == (60, page.COUNT_UP_TO + 1)
+    assert counted(owner, "sort=total") == counted(viewer, "page=2") == (60, page.PER_PAGE + 1)
+    # Another question is another count, and the last page counts by itself.
+    assert counted(owner, "status=delivered") == (0, page.COUNT_UP_TO + 1)
+    world.order("late")
+    assert counted(owner, "page=3")[0] == 61
+    # What was seen to be there is counted, too.
+    for number in range(30):
+        world.order(f"more {number}")
+    assert counted(owner, "page=3")[0] == 76
 
 
 # --- One order -----------------------------------------------------------------------------------------------------
