@@ -133,7 +133,7 @@ SERVICE = Service(
             404: Verdict(Category.TRANSIENT, "Mercado Livre does not have this, or not yet.", certain=True),
         },
     ),
-    poll_seconds=60,
+    poll_seconds=50,
     # A shipment may move without its order; pushes tell, and this finds what they lost.
     watch_seconds=6 * 3600,
     settle_seconds=10.0,

@@ -47,6 +47,8 @@ PAGES: dict[str, tuple[str, str]] = {
     "people": ("/people/", ""),
     "activity": ("/people/activity/", ""),
     "account": ("/account/", ""),
+    "told": ("/account/told/", ""),
+    "for-you": ("/alerts/mine/", ""),
 }
 
 
