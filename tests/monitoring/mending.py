@@ -1,16 +1,15 @@
 """The toys with an ERP that wants a street and a valid document, and a channel that refuses some NF-es and carriers."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
-from connectors import actions, registry
+from connectors import actions
 from connectors.contract import Capability, ErpOrder, Outcome, Receipt, Reference, SaleState, ShipmentRef
 from connectors.models import Link
 from connectors.reading import Reader
-from connectors.simulation.server import Request, Response, SimulatorServer, route
+from connectors.simulation.server import Request, Response, route
 from orders.documents import Address, DispatchDocument, InvoiceDocument, OrderDocument
 from orders.models import Order
 from tests.support import toy
@@ -130,12 +129,5 @@ class Toys(toy.Toys):
         self.drain()
 
 
-@contextmanager
-def toys() -> Iterator[Toys]:
-    known = {SHOP.kind: SHOP, ERP.kind: ERP}
-    with (
-        patch.object(registry, "services", lambda: known),
-        SimulatorServer(Shop()) as shop,
-        SimulatorServer(Erp()) as erp,
-    ):
-        yield Toys(shop, erp)
+def toys() -> AbstractContextManager[Toys]:
+    return toy.running(Toys, (SHOP, ERP), Shop(), Erp())

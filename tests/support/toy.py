@@ -2,10 +2,10 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 from connectors import registry
@@ -318,12 +318,20 @@ class Toys:
                 pass
 
 
+T = TypeVar("T", bound=Toys)
+
+
 @contextmanager
-def toys() -> Iterator[Toys]:
-    known = {SHOP.kind: SHOP, ERP.kind: ERP}
+def running(made: type[T], services: Iterable[Service], shop: Simulator, erp: Simulator) -> Iterator[T]:
+    """A kind of `Toys` with simulators and services of its own."""
+    known = {service.kind: service for service in services}
     with (
         patch.object(registry, "services", lambda: known),
-        SimulatorServer(ToyShop()) as shop,
-        SimulatorServer(ToyErp()) as erp,
+        SimulatorServer(shop) as shop_server,
+        SimulatorServer(erp) as erp_server,
     ):
-        yield Toys(shop, erp)
+        yield made(shop_server, erp_server)
+
+
+def toys() -> AbstractContextManager[Toys]:
+    return running(Toys, (SHOP, ERP), ToyShop(), ToyErp())
