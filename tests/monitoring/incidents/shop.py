@@ -2,20 +2,19 @@
 prices need a setting to be read.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from unittest.mock import patch
 
 from django.utils import timezone
 
-from connectors import health, registry
+from connectors import health
 from connectors.contract import Capability, ErpOrder, Reference
 from connectors.failures import Failure, Refusal
 from connectors.models import Connection, Job
-from connectors.simulation.server import Request, Response, SimulatorServer, route
+from connectors.simulation.server import Request, Response, route
 from monitoring.incidents import gather
 from monitoring.models import Incident
 from orders.documents import OrderDocument
@@ -127,12 +126,5 @@ class Toys(toy.Toys):
         return list(Incident.objects.exclude(state=Incident.State.RESOLVED).order_by("-blocked", "pk"))
 
 
-@contextmanager
-def toys() -> Iterator[Toys]:
-    known = {SHOP.kind: SHOP, ERP.kind: ERP}
-    with (
-        patch.object(registry, "services", lambda: known),
-        SimulatorServer(toy.ToyShop()) as shop,
-        SimulatorServer(Erp()) as erp,
-    ):
-        yield Toys(shop, erp)
+def toys() -> AbstractContextManager[Toys]:
+    return toy.running(Toys, (SHOP, ERP), toy.ToyShop(), Erp())

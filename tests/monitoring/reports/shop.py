@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest.mock import patch
 
 import time_machine
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from connectors import actions, registry
+from connectors import actions
 from connectors.contract import Capability, Outcome, Receipt, SaleState, ShipmentRef
 from connectors.models import Budget, Connection, Job, Link
 from connectors.reading import Reader
@@ -228,11 +227,5 @@ def order_of(number: str) -> Order:
 
 @contextmanager
 def toys() -> Iterator[Toys]:
-    known = {SHOP.kind: SHOP, ERP.kind: ERP}
-    with (
-        time_machine.travel(NOW),
-        patch.object(registry, "services", lambda: known),
-        SimulatorServer(Shop()) as shop,
-        SimulatorServer(Erp()) as erp,
-    ):
-        yield Toys(shop, erp)
+    with time_machine.travel(NOW), toy.running(Toys, (SHOP, ERP), Shop(), Erp()) as started:
+        yield started
