@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from tests.monitoring.world import World
 
 PASSWORD = "a long enough one"
+# As patient as Playwright's own waiting: a busy machine is no failure.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -49,8 +50,8 @@ def test_a_person_sees_the_gap_and_leaves_a_finding_as_it_is(signed_in: Page, wo
     row = compared(world)
     signed_in.goto("/comparison/")
     signed_in.get_by_text("falta 1").first.wait_for()
-    assert signed_in.get_by_text("2000010000012345").count() == 1
-    assert signed_in.get_by_role("button", name="Este é o verdadeiro").count() == 2
+    expect(signed_in.get_by_text("2000010000012345")).to_have_count(1)
+    expect(signed_in.get_by_role("button", name="Este é o verdadeiro")).to_have_count(2)
     overflow = signed_in.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0, f"the page is {overflow} px wider than the screen"
     first = signed_in.get_by_role("article").first

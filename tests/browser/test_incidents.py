@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_pages import fits
@@ -55,7 +56,7 @@ def failed(toys: Toys, world: World) -> Toys:
 
 def test_a_failed_order_from_its_number_to_the_erp(failed: Toys, signed_in: Page) -> None:
     page = signed_in
-    assert page.get_by_text("Tudo em ordem").count() == 0
+    expect(page.get_by_text("Tudo em ordem")).to_have_count(0)
     page.goto("/failures/")
     assert fits(page)
     page.get_by_label("Encontrar um pedido que falhou pelo número").fill("4711")
@@ -78,7 +79,7 @@ def test_a_failed_order_from_its_number_to_the_erp(failed: Toys, signed_in: Page
     page.get_by_text("3 concluídos").wait_for()
     assert fits(page)
     page.goto("/failures/?q=4711")
-    assert page.get_by_role("link", name="4711").count() == 0
+    expect(page.get_by_role("link", name="4711")).to_have_count(0)
     assert {one["reference"] for one in failed.erp.orders.values()} == {"4711", "4712", "4713"}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from tests.browser.test_pages import fits
 
@@ -50,7 +51,7 @@ def test_01_see_what_must_leave_next(journey: Page, world: World) -> None:
     journey.locator(".e-agenda a").first.click()
     journey.wait_for_url("**/orders/?**")
     journey.get_by_role("link", name="2000010000000011").wait_for()
-    assert journey.get_by_role("link", name="2000010000000012").count() == 0
+    expect(journey.get_by_role("link", name="2000010000000012")).to_have_count(0)
 
 
 def test_02_answer_a_buyer(journey: Page, world: World) -> None:
@@ -70,7 +71,7 @@ def test_03_pick_and_pack(journey: Page, world: World) -> None:
     journey.get_by_role("button", name="Lista de separação").click()
     journey.wait_for_url("**/packing/pick-list/**")
     journey.get_by_text("CAF-500").first.wait_for()
-    assert journey.get_by_role("checkbox").count() == 3
+    expect(journey.get_by_role("checkbox")).to_have_count(3)
 
 
 def test_04_say_that_a_parcel_left(journey: Page, world: World) -> None:
@@ -125,7 +126,7 @@ def test_08_connect_a_channel(journey: Page, world: World) -> None:
     journey.get_by_role("link", name="Escolher um canal").first.click()
     journey.get_by_role("link", name="Amazon").click()
     journey.get_by_label("Nome").first.fill("Amazon da casa")
-    assert journey.get_by_role("button", name="Conectar").count() == 1
+    expect(journey.get_by_role("button", name="Conectar")).to_have_count(1)
 
 
 def test_09_be_sure_that_nothing_is_missing(journey: Page, world: World) -> None:
@@ -134,7 +135,7 @@ def test_09_be_sure_that_nothing_is_missing(journey: Page, world: World) -> None
     compared(world)
     journey.goto("/comparison/")
     journey.get_by_text("falta 1").first.wait_for()
-    assert journey.get_by_text("2000010000012345").count() == 1
+    expect(journey.get_by_text("2000010000012345")).to_have_count(1)
 
 
 def test_10_bring_a_colleague_in(journey: Page, world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -25,12 +26,12 @@ def test_a_wrong_password_is_said(page: Page, world: World) -> None:
     page.get_by_label("Usuário").fill("ana")
     page.get_by_label("Senha").fill("wrong")
     page.get_by_role("button", name="Acessar").click()
-    assert page.get_by_label("Senha").is_visible()
-    assert page.locator("text=Por favor").first.is_visible()
+    expect(page.get_by_label("Senha")).to_be_visible()
+    expect(page.locator("text=Por favor").first).to_be_visible()
 
 
 def test_sign_in_and_overview(signed_in: Page, world: World) -> None:
-    assert signed_in.get_by_text("Tudo em ordem").is_visible()
+    expect(signed_in.get_by_text("Tudo em ordem")).to_be_visible()
     assert fits(signed_in)
 
 
@@ -41,16 +42,16 @@ def test_find_an_order_by_number_filter_and_open_it(signed_in: Page, world: Worl
     signed_in.get_by_label("Buscar pedidos").fill("2000001")
     signed_in.get_by_role("button", name="Buscar", exact=True).click()
     signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
-    assert signed_in.get_by_text("2000002").count() == 0
+    expect(signed_in.get_by_text("2000002")).to_have_count(0)
     signed_in.goto("/orders/?q=")
     signed_in.locator("summary", has_text="Filtros").click()
     signed_in.get_by_role("combobox", name="Situação").select_option("shipped")
     signed_in.get_by_role("button", name="Filtrar").click()
     signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
-    assert signed_in.get_by_text("2000001").count() == 0
+    expect(signed_in.get_by_text("2000001")).to_have_count(0)
     assert fits(signed_in)
     signed_in.get_by_role("link", name="2000002").click()
-    assert signed_in.get_by_text("No ERP com o número N2000002").is_visible()
+    expect(signed_in.get_by_text("No ERP com o número N2000002")).to_be_visible()
     assert fits(signed_in)
 
 
@@ -64,7 +65,7 @@ def test_filters_change_the_list_and_leave_the_page(signed_in: Page, world: Worl
     search.press("Enter")
     signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
     assert signed_in.url.endswith("/orders/?q=2000001&sort=new")
-    assert signed_in.get_by_role("status").filter(has_text="1 pedido").count() == 1
+    expect(signed_in.get_by_role("status").filter(has_text="1 pedido")).to_have_count(1)
     assert search.evaluate("field => field === document.activeElement")
     signed_in.keyboard.press("Tab")
     signed_in.get_by_role("link", name="Buscar: 2000001").click()
@@ -73,7 +74,7 @@ def test_filters_change_the_list_and_leave_the_page(signed_in: Page, world: Worl
     assert signed_in.get_by_role("link", name="2000002").evaluate("link => link === document.activeElement")
     signed_in.go_back()
     signed_in.get_by_role("heading", name="1 pedido", exact=True).wait_for()
-    assert signed_in.get_by_text("2000002").count() == 0
+    expect(signed_in.get_by_text("2000002")).to_have_count(0)
     assert signed_in.evaluate("window.stays")
     assert fits(signed_in)
 
@@ -92,9 +93,9 @@ def test_a_failed_job_is_tried_again_from_its_order(signed_in: Page, world: Worl
     order = world.order("2000003")
     job = world.export_job(order)
     signed_in.goto(f"/orders/{order.pk}/")
-    assert signed_in.get_by_text("Precisa de você: No product has SKU CAF-500.").is_visible()
+    expect(signed_in.get_by_text("Precisa de você: No product has SKU CAF-500.")).to_be_visible()
     signed_in.get_by_role("button", name="Tentar de novo").click()
-    assert signed_in.get_by_text("Nova tentativa em andamento.").first.is_visible()
+    expect(signed_in.get_by_text("Nova tentativa em andamento.").first).to_be_visible()
     job.refresh_from_db()
     assert job.state == Job.State.READY
 
@@ -130,7 +131,7 @@ def test_an_open_page_keeps_itself_up_to_date(page: Page, world: World) -> None:
     Job.objects.filter(pk=job.pk).update(state=Job.State.READY, error="")
     page.clock.run_for(16_000)
     page.locator("[data-live=state]").get_by_text("Aguarda a vez").wait_for()
-    assert page.get_by_label("Anotação").input_value() == "half a note"
+    expect(page.get_by_label("Anotação")).to_have_value("half a note")
 
 
 def test_the_header_keeps_itself_up_to_date_on_any_page(signed_in: Page, world: World) -> None:
@@ -168,7 +169,7 @@ def test_language_switch(signed_in: Page, world: World) -> None:
     token = signed_in.locator("input[name=csrfmiddlewaretoken]").first.get_attribute("value")
     signed_in.request.post("/i18n/setlang/", form={"language": "en", "next": "/", "csrfmiddlewaretoken": token or ""})
     signed_in.goto("/")
-    assert signed_in.get_by_text("All clear").is_visible()
+    expect(signed_in.get_by_text("All clear")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/connections/", "/connect/", "/connect/amazon/", "/failures/"])

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD
 from tests.browser.test_pages import fits
@@ -51,14 +52,14 @@ def test_from_an_invitation_to_two_factors(signed_in: Page, world: World, live_s
     page.get_by_text("Seu vendedor exige um segundo fator").wait_for()
     page.get_by_role("button", name="Configurar o segundo fator").click()
     page.get_by_role("img", name="Código QR para o seu aplicativo").wait_for()
-    assert page.locator(".e-qr svg path").count() == 1
+    expect(page.locator(".e-qr svg path")).to_have_count(1)
     assert fits(page)
     page.get_by_label("Código do aplicativo").fill(code())
     page.get_by_role("button", name="Ativar").click()
     page.get_by_text("Guarde estes códigos").wait_for()
     paper = StaticToken.objects.first()
     assert paper is not None
-    assert page.get_by_text(paper.token).is_visible()
+    expect(page.get_by_text(paper.token)).to_be_visible()
     page.get_by_role("link", name="Já guardei").click()
     page.get_by_text("Sessões abertas").wait_for()
     assert fits(page)
@@ -90,8 +91,8 @@ def test_one_seller_of_two(signed_in: Page, world: World) -> None:
     assert fits(page)
     page.get_by_role("button", name="Outra").click()
     page.wait_for_url("**/orders/")
-    assert page.get_by_role("link", name="3000001").count() == 1
-    assert page.get_by_role("link", name="2000001").count() == 0
+    expect(page.get_by_role("link", name="3000001")).to_have_count(1)
+    expect(page.get_by_role("link", name="2000001")).to_have_count(0)
     assert fits(page)
 
 

@@ -165,6 +165,8 @@ def link_of(mailoutbox: list[Any]) -> str:
 def in_both_sizes(page: Page, where: str) -> Iterator[str]:
     from axe_playwright_python.base import AXE_SCRIPT
 
+    # A click returns as soon as the next page begins to arrive.
+    page.wait_for_load_state()
     page.evaluate(AXE_SCRIPT)
     for size in (DESK, PHONE):
         page.set_viewport_size({"width": size[0], "height": size[1]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.test_pages import fits
 
@@ -23,9 +24,10 @@ def test_a_held_order_is_released_from_its_row_by_keyboard(signed_in: Page, worl
     signed_in.get_by_role("link", name="Fora do ERP").focus()
     signed_in.keyboard.press("Enter")
     signed_in.wait_for_url("**/reports/untransmitted/")
-    assert signed_in.get_by_text("2000009").is_visible() and fits(signed_in)
-    assert signed_in.get_by_text("Risco de fraude", exact=False).first.is_visible()
+    expect(signed_in.get_by_text("2000009")).to_be_visible()
+    assert fits(signed_in)
+    expect(signed_in.get_by_text("Risco de fraude", exact=False).first).to_be_visible()
     signed_in.get_by_role("button", name="Liberar").focus()
     signed_in.keyboard.press("Enter")
     signed_in.get_by_text("Nada está parado aqui").wait_for()
-    assert signed_in.get_by_text("2000009").count() == 0
+    expect(signed_in.get_by_text("2000009")).to_have_count(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import chromium, page, signed_in, world
 
@@ -28,7 +29,8 @@ def test_an_alert_is_taken_and_somebody_new_is_called(signed_in: Page, world: Wo
     world.alert()
     defaults.ensure(world.seller)
     signed_in.goto("/alerts/")
-    assert signed_in.get_by_text("Loja casa: nenhum pedido há 3 h, o normal seriam 11").is_visible() and fits(signed_in)
+    expect(signed_in.get_by_text("Loja casa: nenhum pedido há 3 h, o normal seriam 11")).to_be_visible()
+    assert fits(signed_in)
     signed_in.get_by_role("button", name="Eu cuido").click()
     signed_in.get_by_text("ana está cuidando").wait_for()
 
@@ -55,7 +57,8 @@ def test_a_rule_is_changed(signed_in: Page, world: World) -> None:
         defaults.ensure(world.seller)
     rule = AlertRule.objects.get(kind="report_age")
     signed_in.goto(f"/alerts/rules/{rule.pk}/")
-    assert signed_in.get_by_label("Silêncio das").input_value() == "22:00" and fits(signed_in)
+    expect(signed_in.get_by_label("Silêncio das")).to_have_value("22:00")
+    assert fits(signed_in)
     signed_in.get_by_label("Depois de quantos minutos", exact=True).fill("45")
     signed_in.get_by_role("button", name="Salvar").click()
     signed_in.get_by_text("há mais de 45 min").wait_for()
