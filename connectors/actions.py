@@ -18,7 +18,7 @@ from orders import doors
 from orders.corrections import PEOPLE
 from orders.documents import InvoiceDocument
 from orders.models import Answer, Invoice, Order, SalesChannel, Shipment
-from orders.vocabulary import Source
+from orders.vocabulary import Hold, Source
 
 
 @transaction.atomic
@@ -260,7 +260,10 @@ def close_entries(entries: QuerySet[InboxEntry], actor: str, reason: str, refere
 
 
 def release(order: Order, holds: list[str], actor: str) -> None:
-    """A person overrules reasons to wait; the order goes on its way at once."""
+    """A person overrules reasons to wait; the order goes on its way at once. Raises `Refusal` while its channel decides
+    whether it is cancelled."""
+    if Hold.PERSON in holds and planning.being_cancelled(order):
+        raise Refusal("The channel is being asked to cancel this sale: wait for its answer.")
     doors.release(order, holds, actor)
     order.refresh_from_db()
     _go_on(order)

@@ -84,6 +84,16 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """`logistics`: words of `raw_logistics`: orders with one of them have a label; empty: all that the seller packs.
+    `of_orders`: a label is asked for by the order, whose parcel the channel may not even have yet.
+    """
+
+    logistics: frozenset[str] = frozenset()
+    of_orders: bool = False
+
+
+@dataclass(frozen=True)
 class Service:
     """A service as data: no import of its code happens until it is used.
 
@@ -97,6 +107,7 @@ class Service:
     `consent`: how long a permission given on the service's own page lasts, where the service says so. `consent_renews`:
     each renewal of the tokens lets that time begin anew, so that only one nobody renews comes to its end.
     `account_key`: the credential that names the account, where signing in tells it: pushes are known by it.
+    `labels`: of which orders a channel prints labels, and whether one is of a parcel or of the whole order.
     """
 
     kind: str
@@ -116,6 +127,7 @@ class Service:
     consent: timedelta | None = None
     consent_renews: bool = False
     account_key: str = ""
+    labels: Labels = Labels()
     max_parallel: int = 4
     redact: frozenset[str] = frozenset()
     docs: str = ""
@@ -203,11 +215,15 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     ALREADY = "already"  # the service had it before
     NOT_NEEDED = "not_needed"  # this service does this step by itself
+    UNDER_WAY = "under_way"  # the service has begun, and says later what came of it
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A service's answer to something we told it. A refusal is a `Failure`, not a receipt."""
+    """A service's answer to something we told it. A refusal is a `Failure`, not a receipt.
+
+    `external_id`: the service's id of what was made; of what is `UNDER_WAY`, how to ask for it again.
+    """
 
     outcome: Outcome
     message: str = ""
@@ -350,7 +366,12 @@ class Channel(Protocol):
 
     def send_delivery(self, order: OrderDocument, shipment: ShipmentRef) -> Receipt: ...
 
-    def cancel(self, order: OrderDocument, reason: str) -> Receipt: ...
+    def cancel(self, order: OrderDocument, reason: str, under_way: str = "") -> Receipt:
+        """Cancels the whole sale. `reason`: a person's words. May be called again for a sale that is cancelled.
+
+        After an answer `UNDER_WAY` it is called again, with that answer's `external_id` as `under_way`. A `Refusal`
+        ends that: the next call begins anew.
+        """
 
     def label(self, order: OrderDocument, shipment: ShipmentRef) -> Label: ...
 

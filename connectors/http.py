@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 import requests
 
 from connectors import deadline, redaction
 from connectors.contract import Account, Service
-from connectors.failures import Category, Failure, FailureTable, Fault
+from connectors.failures import Category, Failure, FailureTable, Fault, Refusal, Verdict
 from connectors.reading import Reader, parse_json
 
 # One call, from the first byte sent to the last byte read. Below the ledger's lease, so that no lease ends in a call.
@@ -31,6 +32,11 @@ QUICK_WAIT_SECONDS = 0.2
 # A service that says nothing about when to come back.
 DEFAULT_PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(hours=26)
+# What is as long in the query of an address that a service hands out is a signature, or may be.
+SHORTEST_KEY = 16
+# A refusal there says nothing of the connection's sign-in.
+_NO_LONGER = Verdict(Category.TRANSIENT, "The address that the service handed out is no longer good.", certain=True)
+_HANDED_OUT = FailureTable(by_status=dict.fromkeys((400, 401, 403, 404, 410), _NO_LONGER))
 
 
 class Tokens(Protocol):
@@ -168,6 +174,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         effect: bool = False,
         signed: bool = True,
+        token: str = "",
         accept: tuple[int, ...] = (),
         seconds: float | None = None,
         unrecorded: bool = False,
@@ -178,6 +185,7 @@ class Client:
         `host` names one of the account's hosts. `seconds` is the whole time the call may take; by default the
         connection's setting `call_seconds`, at most `TOTAL_SECONDS`. `effect`: the call changes something and
         is not repeatable.
+        `token`: in place of the connection's, for this call alone.
         `largest`: bytes of the answer that are read before it is given up.
         `unrecorded`: the answer holds a secret under no name that redaction could know, so none of it is kept.
         Raises `Failure`; after an `effect` call it may be `uncertain`. Raises `LeaseLost`.
@@ -187,11 +195,57 @@ class Client:
             {"params": params, "json": json, "data": data, "files": files}, dict(headers or {}), unrecorded,
             largest,
         )  # fmt: skip
+        return self._tried(call, signed=signed, token=token)
+
+    def handed_out(
+        self,
+        method: str,
+        address: str,
+        *,
+        operation: str,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        unrecorded: bool = False,
+        largest: int = LARGEST_ANSWER,
+    ) -> Answer:
+        """A call to an address that the service itself named a moment ago, on whatever host: a file to take or leave.
+
+        The address is the key to the file: nothing of its query is recorded, and the connection's token stays here.
+        https on its usual port alone, unless private addresses are allowed (simulators, own shops). Repeating it must
+        do no harm. Raises `Failure`: transient where the address is not good any more, so ask for a new one.
+        """
+        parts = self._followed(address)
+        # A host that refuses may repeat the signature in its answer.
+        keys = (value for _name, value in parse_qsl(parts.query) if len(value) >= SHORTEST_KEY)
+        self.around.secrets = tuple(dict.fromkeys((*self.around.secrets, *keys)))
+        call = _Call(
+            method, address, operation, False, self._usual_seconds(), (), {"data": data},
+            {"Accept": "*/*", **(headers or {})}, unrecorded, largest, _HANDED_OUT,
+            urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")),
+        )  # fmt: skip
+        return self._tried(call, signed=False)
+
+    def _followed(self, address: str) -> SplitResult:
+        """The address in its parts; raises `Refusal` for one that may not be followed. Where its name really leads is
+        judged at the socket, as ever."""
+        try:
+            parts = urlsplit(address)
+            usual = parts.scheme == "https" and parts.port in (None, 443)
+        except ValueError:
+            parts, usual = SplitResult("", "", "", "", ""), False
+        inside = self.around.allow_private and parts.scheme in ("http", "https")
+        if not (usual or inside) or not parts.hostname or "@" in parts.netloc:
+            raise Refusal("The service handed out an address that is not followed.", code="handed_out")
+        return parts
+
+    def _tried(self, call: "_Call", *, signed: bool, token: str = "") -> Answer:
         for attempt in range(1, QUICK_TRIES + 1):
             try:
+                if token and self.auth:
+                    return self._once(call, self._signed(self.auth, token))
                 return self._authorised(call) if signed and self.auth else self._once(call)
             except _Again as again:
-                if attempt == QUICK_TRIES or (again.sent and effect):
+                if attempt == QUICK_TRIES or (again.sent and call.effect):
                     raise again.failure from again.__cause__
                 time.sleep(random.uniform(0, QUICK_WAIT_SECONDS * 2**attempt))
         raise AssertionError("unreachable")
@@ -230,9 +284,8 @@ class Client:
         # The lease last: waiting for a permit takes time, too.
         self.around.admit(call.operation)
         self.around.alive(call.seconds)
-        exchange = Exchange(
-            call.operation, call.method, redaction.url(call.address, self.around.secrets), datetime.now(UTC)
-        )
+        shown = redaction.url(call.shown or call.address, self.around.secrets)
+        exchange = Exchange(call.operation, call.method, shown, datetime.now(UTC))
         started = time.monotonic()
         try:
             answer = self._send(call, extra or {}, exchange)
@@ -266,7 +319,8 @@ class Client:
                     **call.payload,
                 )
                 exchange.request_body = self._redacted(_as_body(response.request.body))
-                exchange.url = redaction.url(response.request.url or call.address, self.around.secrets)
+                shown = call.shown or response.request.url or call.address
+                exchange.url = redaction.url(shown, self.around.secrets)
                 exchange.status = response.status_code
                 content = _read(response, call)
             except (requests.RequestException, OSError, ValueError) as error:
@@ -290,7 +344,8 @@ class Client:
         if isinstance(_root(error), deadline.PrivateAddress):
             return Failure(Category.REJECTED, str(deadline.PrivateAddress.__doc__), code="private_address")
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema):
-            return Failure(Category.REJECTED, f"{call.address!r:.200} is not an address.", code="bad_address")
+            shown = call.shown or call.address
+            return Failure(Category.REJECTED, f"{shown!r:.200} is not an address.", code="bad_address")
         sent = guard.sent
         if guard.fired or isinstance(error, requests.Timeout):
             message, code = f"No complete answer within {call.seconds:g} seconds.", "timeout"
@@ -305,8 +360,7 @@ class Client:
             code, message = self.explain(parse_json(answer.content))
         except Failure:
             code, message = "", ""
-        table: FailureTable = self.service.failures
-        verdict = table.verdict(answer.status, code)
+        verdict = (call.failures or self.service.failures).verdict(answer.status, code)
         certain = verdict.certain if verdict.certain is not None else answer.status < 500
         retry_at = None
         if verdict.category is Category.RATE_LIMITED:
@@ -336,6 +390,9 @@ class _Call:
     headers: Mapping[str, str]
     unrecorded: bool = False
     largest: int = LARGEST_ANSWER
+    failures: FailureTable | None = None
+    # What is recorded as its address, where that holds a secret.
+    shown: str = ""
 
 
 class _Again(Exception):  # noqa: N818

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from connectors import arrivals, intake, ledger, planning, sales
+from connectors import arrivals, cancelling, intake, ledger, planning, sales
 from connectors.contract import Capability, Change, ErpOrder, Outcome, Receipt, Reference, Role, ShipmentRef, Window
 from connectors.failures import Category, Failure, LeaseLost, NotYet, Refusal
 from connectors.ledger import Step
@@ -420,4 +420,5 @@ OPERATIONS: dict[str, Operation] = {
     "send_invoice": send_invoice,
     "send_dispatch": send_dispatch,
     "send_delivery": send_delivery,
+    cancelling.OPERATION: cancelling.cancel_sale,
 }

@@ -78,6 +78,12 @@ def may_export(order: Order) -> bool:
     return order.exported_at is None and not order.held and order.status in EXPORTABLE
 
 
+def being_cancelled(order: Order) -> bool:
+    """Whether its channel has been asked to cancel it and has not decided yet."""
+    at_work = (Job.State.READY, Job.State.RUNNING, Job.State.UNKNOWN)
+    return Job.objects.filter(order=order, operation="cancel_sale", state__in=at_work).exists()
+
+
 def after_ingest(connection: Connection, results: Sequence[Ingested]) -> None:
     changed = [result for result in results if result.changed]
     if not changed:
@@ -122,13 +128,16 @@ def cancel_steps(orders: Sequence[Order]) -> list[Step]:
 
 
 def settle_moot(orders: Sequence[Order]) -> None:
-    """What a person was asked to mend for the ERP needs nobody any more: the sale is cancelled. What may have been
-    written there is still looked up."""
+    """What a person was asked to mend for the ERP or at the channel needs nobody any more: the sale is cancelled. What
+    may have been written there is still looked up."""
     cancelled = [order.pk for order in orders if order.status == OrderStatus.CANCELLED]
     if cancelled:
-        Job.objects.filter(
-            order__in=cancelled, operation__in=("export", "change_erp"), state=Job.State.REFUSED, uncertain=False
-        ).update(state=Job.State.DONE, finished_at=timezone.now())
+        Job.objects.filter(order__in=cancelled, operation__in=MENDED, state=Job.State.REFUSED, uncertain=False).update(
+            state=Job.State.DONE, finished_at=timezone.now()
+        )
+
+
+MENDED = ("export", "change_erp", "cancel_sale")
 
 
 def change_steps(orders: Sequence[Order], since: datetime | None = None) -> list[Step]:

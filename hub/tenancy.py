@@ -1,5 +1,6 @@
 """Who may see and do what. The few doors through which pages and API reach a seller's rows."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
@@ -71,6 +72,12 @@ def may(user: User | AnonymousUser, seller: Seller, permission: Permission) -> b
         return True
     place = Membership.objects.filter(user=user, seller=seller).first()
     return place is not None and allows(place, permission)
+
+
+def workers_of(sellers: Iterable[int]) -> QuerySet[User]:
+    """Whom work may be given to: these sellers' people, without those who only look."""
+    members = User.objects.filter(memberships__seller__in=sellers, memberships__role__in=WRITERS, is_active=True)
+    return members.distinct().order_by("username")
 
 
 def may_act(user: User | AnonymousUser, seller: Seller) -> bool:

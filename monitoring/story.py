@@ -118,6 +118,14 @@ def _cancelled(facts: Facts) -> Move | None:
     return None
 
 
+def _cancelling(facts: Facts) -> Move | None:
+    """Somebody has asked the channel to cancel it; whatever else it waits for waits for that."""
+    job = facts.open_job("cancel_sale")
+    if job is None or facts.order.shipped_at or facts.order.status in _ENDED:
+        return None
+    return _of_job(job, Party.HUB, _("cancels the sale at the channel"), job.created_at)
+
+
 def _payment(facts: Facts) -> Move | None:
     if facts.order.status != OrderStatus.PENDING:
         return None
@@ -132,6 +140,7 @@ _HOLDERS = {
     Hold.BUYER: (Party.SELLER, gettext_lazy("get the buyer's right document and release the order")),
     Hold.DATES: (Party.SELLER, gettext_lazy("look at the dates and release the order")),
     Hold.PERSON: (Party.SELLER, gettext_lazy("release the order, which somebody has held")),
+    Hold.RULE: (Party.SELLER, gettext_lazy("release the order, which a rule holds")),
 }
 
 
@@ -246,8 +255,8 @@ def _tell_delivery(facts: Facts) -> Move | None:
 
 _ENDED = (OrderStatus.DELIVERED, OrderStatus.CANCELLED, OrderStatus.RETURNED)
 _STEPS: tuple[Callable[[Facts], Move | None], ...] = (
-    _cancelled, _payment, _hold, _export, _twice, _invoice, _tell_invoice, _dispatch, _tell_dispatch, _delivery,
-    _tell_delivery,
+    _cancelled, _cancelling, _payment, _hold, _export, _twice, _invoice, _tell_invoice, _dispatch, _tell_dispatch,
+    _delivery, _tell_delivery,
 )  # fmt: skip
 
 

@@ -3,14 +3,15 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce, Greatest, Upper
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
-from hub.models import Seller
+from hub.models import Membership, Seller
 from orders.calendar import Calendar, of_channel
 from orders.vocabulary import Hold, LineChange, Logistics, OrderStatus, PaymentStatus, ShipmentStatus
 
@@ -55,6 +56,11 @@ class SalesChannel(models.Model):
         """Read once for all orders of a page."""
         return of_channel(self.calendar)
 
+    @cached_property
+    def rules(self) -> "list[Rule]":
+        """Read once for all orders of a page, and only where one of them is new or has changed."""
+        return list(Rule.objects.filter(seller=self.seller_id, active=True).in_force())
+
 
 class Order(models.Model):
     """One sale: what is paid, invoiced and shipped together."""
@@ -85,6 +91,14 @@ class Order(models.Model):
     own_tags = models.JSONField(default=list, blank=True, editable=False)
     # Numbers that people gave it elsewhere: the ERP order or the NF-e they made by hand.
     own_references = models.JSONField(default=list, blank=True, editable=False)
+    # Who sees to it, as a person or a rule said.
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False,
+        verbose_name=_("responsible"),
+    )  # fmt: skip
+    # Keys of the rules that have acted on it, and the points that they add to its priority.
+    ruled = models.JSONField(default=list, blank=True, editable=False)
+    boost = models.SmallIntegerField(default=0, editable=False)
     # What people corrected, laid over what channel and ERP say (see `corrections`).
     corrections = models.JSONField(default=dict, blank=True, editable=False)
     notes = models.TextField(blank=True)
@@ -174,6 +188,9 @@ class Order(models.Model):
                 fields=["id"], name="order_unweighed", condition=Q(worth=None, status__in=["approved", "invoiced"])
             ),
             models.Index(fields=["seller"], name="order_held", condition=Q(held=True)),
+            models.Index(
+                fields=["assignee", "-placed_at"], name="order_of_assignee", condition=Q(assignee__isnull=False)
+            ),
             models.Index(fields=["seller", "ship_by"], name="order_by_deadline"),
             models.Index(fields=["seller", "-total"], name="order_by_value"),
             models.Index(
@@ -199,6 +216,39 @@ class Order(models.Model):
     @property
     def active_holds(self) -> list[str]:
         return [hold for hold in self.holds if hold not in self.released_holds]
+
+
+class RuleQuerySet(models.QuerySet["Rule"]):
+    def in_force(self) -> "RuleQuerySet":
+        """In their order, with what `rules.act` asks for: whether the person they name still belongs to the seller."""
+        member = Membership.objects.filter(user=OuterRef("assignee"), seller=OuterRef("seller"))
+        return self.annotate(assignable=Exists(member)).order_by("position", "pk")
+
+
+class Rule(models.Model):
+    """What a seller wants done with orders of a certain kind; see `rules`."""
+
+    seller = models.ForeignKey(Seller, models.CASCADE, related_name="rules")
+    name = models.CharField(_("name"), max_length=60)
+    position = models.PositiveSmallIntegerField(default=0)
+    active = models.BooleanField(_("switched on"), default=True)
+    # Condition (`rules.CONDITIONS`) -> what it asks for. All must be true.
+    when = models.JSONField(default=dict)
+    tags = models.JSONField(default=list, blank=True)
+    hold = models.BooleanField(default=False)
+    # Why it holds, for whoever releases.
+    reason = models.CharField(max_length=200, blank=True)
+    boost = models.SmallIntegerField(default=0)
+    assignee = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = RuleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("rule")
+        verbose_name_plural = _("rules")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class OrderReference(models.Model):

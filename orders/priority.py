@@ -1,6 +1,7 @@
-"""Which open order to handle first, and why: four parts of 0 to 100 points each, weighed as the seller wishes.
+"""Which open order to handle first, and why: four parts of 0 to 100 points each, weighed as the seller wishes, and
+what a rule adds or takes.
 
-Urgency changes with the clock and is reckoned when it is asked for; the other three change with the order alone, are
+Urgency changes with the clock and is reckoned when it is asked for; the others change with the order alone, are
 weighed once and kept in `Order.worth`. So the list is sorted by the database, over the open orders only.
 """
 
@@ -97,7 +98,7 @@ class Reason:
 
 
 def explain(order: Order, now: datetime, pieces: int, earlier_orders: int, usual: Decimal) -> list[Reason]:
-    """Why the order stands where it stands; the score is the sum of points times weight."""
+    """Why the order stands where it stands, a rule aside; the score is the sum of points times weight."""
     weights = weights_of(order.seller)
     whole = sum(weights.values())
     found = {
@@ -112,8 +113,9 @@ def explain(order: Order, now: datetime, pieces: int, earlier_orders: int, usual
     return [Reason(part, points, round(100 * weights[part] / whole), why) for part, (points, why) in found.items()]
 
 
-def score(reasons: Iterable[Reason]) -> int:
-    return round(sum(reason.points * reason.weight for reason in reasons) / 100)
+def score(reasons: Iterable[Reason], boost: int) -> int:
+    """With the points of a rule (`Order.boost`), still of 0 to 100."""
+    return min(100, max(0, round(sum(reason.points * reason.weight for reason in reasons) / 100 + boost)))
 
 
 def _urgent(ship_by: datetime | None, now: datetime) -> str:
@@ -185,7 +187,8 @@ def rank(limit: int = BATCH) -> int:
     counted = pieces(orders)
     earlier = earlier_orders(orders)
     for order in orders:
-        order.worth = _worth(order, usual[order.seller_id], counted.get(order.pk, 0), earlier.get(order.pk, 0))
+        worth = _worth(order, usual[order.seller_id], counted.get(order.pk, 0), earlier.get(order.pk, 0))
+        order.worth = worth + order.boost
     bulk.update(Order, orders, {"worth"})
     return len(orders)
 

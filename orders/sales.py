@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import models
 
-from orders import bulk, corrections, documents, money, snapshot
+from orders import bulk, corrections, documents, money, rules, snapshot
 from orders.documents import OrderDocument, latest
 from orders.lifecycle import MILESTONES, advance, entry
 from orders.models import LineEvent, Order, OrderEvent, OrderItem, OrderReference, Payment, SalesChannel, Shipment
@@ -20,9 +20,10 @@ R = TypeVar("R", OrderItem, Payment, Shipment)
 
 # Columns which no document changes: the row's place, and what the other doors write.
 KEPT = {
-    "id", "seller", "channel", "external_id", "created_at", "exported_at", "released_holds", "own_tags",
-    "own_references", "order", "source",
+    "id", "seller", "channel", "external_id", "created_at", "exported_at", "own_references", "order", "source",
 }  # fmt: skip
+# Reasons to wait that no document gave, so that none takes them away.
+STAY = (Hold.PERSON.value, Hold.RULE.value)
 LINES_TOLD = 10
 GONE = "no longer in the channel's order"
 
@@ -94,6 +95,8 @@ class Sale:
             self._tell_lines(self.line_events[counted:], source, now)
             changed |= self._advance(document, source, now)
             changed |= self._dates(document, now)
+            if changed:
+                self._rule(now)
         if changed:
             self.order.search = snapshot.search(self.order, self.references, self.items.by_id.values())
             self.order.changed_at = now
@@ -112,8 +115,7 @@ class Sale:
         order = self.order
         document, corrected = corrections.of_document(document, order.corrections)
         holds = money.holds(document, order.channel, now)
-        if Hold.PERSON in order.holds and Hold.PERSON not in holds:
-            holds = [*holds, Hold.PERSON.value]
+        holds += [hold for hold in STAY if hold in order.holds and hold not in holds]
         held_before = order.active_holds
         columns = snapshot.columns(document, digest, now)
         columns["tags"] = snapshot.tags(document, order)
@@ -153,6 +155,13 @@ class Sale:
             dates["ship_by"] = order.channel.working_time.due(order.approved_at) if order.approved_at else None
             dates["ship_by_reckoned"] = dates["ship_by"] is not None
         return bool(_assign(order, dates))
+
+    def _rule(self, now: datetime) -> None:
+        """The seller's rules act on what is known now."""
+        held_before = self.order.active_holds
+        for rule in rules.act(self.order.channel.rules, self.order, list(self.items.by_id.values())):
+            self._tell("ruled", Source.HUB, now, rules.told(rule))
+        self._tell_holds(held_before, now)
 
     # --- Lines, payments, parcels
 
@@ -264,6 +273,7 @@ def new(channel: SalesChannel, document: OrderDocument, digest: str, source: Sou
     sale._advance(document, source, now)
     sale._dates(document, now)
     sale._tell_holds((), now)
+    sale._rule(now)
     order.search = snapshot.search(order, sale.references, sale.items.by_id.values())
     return sale
 

@@ -62,6 +62,8 @@ SENTENCES: dict[str, Sentence] = {
     "not_needed_by_channel": _("%(what)s %(number)s: the channel does this itself. %(message)s"),
     "refused_by_channel": _("%(what)s %(number)s refused by the channel: %(message)s"),
     "answer_taken_back": _("%(what)s %(number)s will be sent to the channel again."),
+    "cancel_asked": _("Cancelling at the channel was asked for: %(reason)s"),
+    "cancel_sent": _("The channel has been told to cancel. %(message)s"),
     "delivery_sent": _("The channel knows of the delivery. %(message)s"),
     # Work
     "job_failed": _("%(operation)s failed: %(message)s"),
@@ -74,6 +76,9 @@ SENTENCES: dict[str, Sentence] = {
     "tagged": _("Tagged: %(tag)s."),
     "declared_lost": _("The parcel was declared lost."),
     "untagged": _("Tag removed: %(tag)s."),
+    "assigned": _("%(name)s sees to it."),
+    "unassigned": _("Nobody in particular sees to it any more."),
+    "ruled": _("Rule “%(rule)s”. %(reason)s"),
     "note": "%(text)s",
 }
 

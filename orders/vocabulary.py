@@ -54,6 +54,7 @@ class Hold(models.TextChoices):
     BUYER = "buyer", _("Buyer's document is not valid")
     DATES = "dates", _("A date lies in the future")
     PERSON = "person", _("Held by a person")
+    RULE = "rule", _("Held by a rule")
 
 
 class LineChange(models.TextChoices):

@@ -20,12 +20,12 @@ from connectors.failures import Failure
 from connectors.models import Job
 from hub.models import Seller
 from hub.people.activity import record
-from hub.tenancy import Permission, allows, memberships_of
+from hub.tenancy import Permission, allows, memberships_of, workers_of
 from monitoring.desk import files, filters
 from monitoring.models import BulkTask
 from monitoring.packing import dispatch
 from orders import doors
-from orders.models import Order
+from orders.models import Order, Rule
 from orders.vocabulary import OrderStatus
 
 SLICE = 100
@@ -221,6 +221,19 @@ def _dispatch(order: Order, actor: str, params: Mapping[str, Any]) -> bool:
     return True
 
 
+def _assign(order: Order, actor: str, params: Mapping[str, Any]) -> bool:
+    """Of several sellers' orders those alone that the person belongs to."""
+    if params["assignee"] is None:
+        return doors.assign(order, None, actor)
+    taker = workers_of([order.seller_id]).filter(pk=params["assignee"]).first()
+    return taker is not None and doors.assign(order, taker, actor)
+
+
+def _rule(order: Order, actor: str, params: Mapping[str, Any]) -> bool:
+    rule = Rule.objects.filter(pk=params["rule"], seller=order.seller_id).in_force().first()
+    return rule is not None and doors.apply_rule(order, rule, actor)
+
+
 DEEDS: Mapping[str, Callable[[Order, str, Mapping[str, Any]], bool]] = {
     Kind.TAG: _tag,
     Kind.UNTAG: _untag,
@@ -228,6 +241,8 @@ DEEDS: Mapping[str, Callable[[Order, str, Mapping[str, Any]], bool]] = {
     Kind.RELEASE: _release,
     Kind.RETRY: _retry,
     Kind.DISPATCH: _dispatch,
+    Kind.ASSIGN: _assign,
+    Kind.RULE: _rule,
 }
 
 

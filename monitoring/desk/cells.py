@@ -69,6 +69,8 @@ def _priority(row: Row, label: str) -> str:
     if row.place is None:
         return f'<td data-name="{label}"></td>'
     first, reasons = row.place.reasons[0], "".join(_reason(reason) for reason in row.place.reasons)
+    if row.place.boost:
+        reasons += f"<li>{escape(_('Rule: %(points)s points') % {'points': f'{row.place.boost:+d}'})}</li>"
     return (
         f'<td data-name="{label}"><details class="e-why"><summary class="e-num">'
         f'<b class="e-score">{row.place.score}</b> <span class="e-small e-faint">{escape(first.why)}</span></summary>'
@@ -130,6 +132,10 @@ def _tags(row: Row, label: str) -> str:
     return f'<td data-name="{label}"><span>{" ".join(_chip(tags.label(tag)) for tag in row.order.tags)}</span></td>'
 
 
+def _assignee(row: Row, label: str) -> str:
+    return _small(label, words.person(row.order.assignee))
+
+
 def _total(row: Row, label: str) -> str:
     amount = money(row.order.total, row.order.currency)
     return f'<td data-name="{label}" class="e-end e-nowrap e-num">{escape(amount)}</td>'
@@ -152,6 +158,7 @@ CELLS: dict[str, Cell] = {
     "carrier": _carrier,
     "payment": _payment,
     "tags": _tags,
+    "assignee": _assignee,
     "total": _total,
     "erp": _erp,
 }

@@ -19,6 +19,7 @@ COLUMNS = {
     "carrier": _("Carrier"),
     "payment": _("Payment"),
     "tags": _("Tags"),
+    "assignee": _("Responsible"),
     "total": _("Total"),
     "erp": "ERP",
 }

@@ -19,6 +19,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from hub.models import Seller
+from hub.tenancy import workers_of
 from monitoring import figures
 from monitoring.pages import words
 from orders import priority
@@ -31,6 +32,8 @@ Choices = Sequence[tuple[str, Any]]
 OPEN = "open"
 # Not from the marketplace's own warehouse: what the seller packs.
 OWN = "own"
+# Not somebody's in particular.
+NOBODY = "nobody"
 LONGEST = 120
 HIGH, MIDDLE = 70, 40
 _MASK = str.maketrans("", "", ".-/ ")
@@ -51,6 +54,10 @@ class Scope:
     def channels(self) -> Choices:
         rows = SalesChannel.objects.filter(seller__in=self.sellers).order_by("name").values_list("pk", "name")
         return [(str(pk), name) for pk, name in rows]
+
+    @cached_property
+    def people(self) -> Choices:
+        return [(str(one.pk), words.person(one)) for one in workers_of(self.sellers).only(*words.NAMED)]
 
     @cached_property
     def score(self) -> Any:
@@ -162,6 +169,12 @@ def _tag(value: str, scope: Scope) -> Q:
     return ~Q(tags=[]) & Q(Tagged(value))
 
 
+def _assignee(value: str, scope: Scope) -> Q | None:
+    if value == NOBODY:
+        return Q(assignee=None)
+    return Q(assignee=int(value)) if value.isdecimal() and len(value) < 10 else None
+
+
 def _from_day(column: str) -> Callable[[str, Scope], Q | None]:
     def find(value: str, scope: Scope) -> Q | None:
         day = parse_day(value)
@@ -264,6 +277,13 @@ FILTERS = {
         Filter("carrier", _("Carrier"), _carrier, "text"),
         Filter("sku", "SKU", _sku, "text"),
         Filter("tag", _("Tag"), _tag, "text"),
+        Filter(
+            "assignee",
+            _("Responsible"),
+            _assignee,
+            choices=lambda scope: [(NOBODY, _("nobody")), *scope.people],
+            own_choices=True,
+        ),
         Filter("since", _("Placed from"), _from_day("placed_at"), "date"),
         Filter("until", _("Placed until"), _to_day("placed_at"), "date"),
         Filter("ship_since", _("Ship by from"), _from_day("ship_by"), "date"),

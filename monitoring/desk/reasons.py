@@ -16,10 +16,11 @@ USUAL_SECONDS = 600
 
 @dataclass(frozen=True)
 class Place:
-    """`score` of 0 to 100 with what it is made of."""
+    """`score` of 0 to 100 with what it is made of; `boost` is what a rule adds or takes."""
 
     score: int
     reasons: Sequence[priority.Reason]
+    boost: int
 
 
 def places(orders: Sequence[Order], now: datetime) -> dict[int, Place]:
@@ -34,7 +35,7 @@ def places(orders: Sequence[Order], now: datetime) -> dict[int, Place]:
         reasons = priority.explain(
             order, now, pieces.get(order.pk, 0), earlier.get(order.pk, 0), usual[order.seller_id]
         )
-        found[order.pk] = Place(priority.score(reasons), reasons)
+        found[order.pk] = Place(priority.score(reasons, order.boost), reasons, order.boost)
     return found
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from connectors.models import Link
 from hub.tenancy import Permission
 from monitoring.desk import columns, reasons
+from monitoring.pages import words
 from monitoring.templatetags.hub import quantity
 from orders import tags
 from orders.models import Invoice, Order, OrderItem, Shipment
@@ -71,6 +72,7 @@ COLUMNS = (
     ),
     Column("payment", gettext_lazy("Payment"), lambda order: order.get_payment_status_display()),
     Column("tags", gettext_lazy("Tags"), lambda order: _joined(tags.label(tag) for tag in order.tags)),
+    Column("assignee", gettext_lazy("Responsible"), lambda order: words.person(order.assignee)),
     Column("total", gettext_lazy("Items"), lambda order: order.items_total, Permission.MONEY),
     Column("total", gettext_lazy("Discount"), lambda order: order.discount, Permission.MONEY),
     Column("total", gettext_lazy("Freight"), lambda order: order.freight, Permission.MONEY),
@@ -108,4 +110,5 @@ def _with_parts(rows: QuerySet[Order], shown: Collection[str]) -> QuerySet[Order
     if "items" in shown:
         parts.append(Prefetch("items", OrderItem.objects.order_by("pk")))
     wide = ("ship_to", "bill_to", "search", "notes", "holds", "released_holds", "unknown")
-    return rows.select_related("seller", "channel").defer(*wide).prefetch_related(*parts)
+    named = ("seller", "channel", "assignee") if "assignee" in shown else ("seller", "channel")
+    return rows.select_related(*named).defer(*wide).prefetch_related(*parts)

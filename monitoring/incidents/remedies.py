@@ -31,7 +31,7 @@ UNKNOWN_SKU = frozenset({"sku", "unknown_sku"})
 # Trying again changes nothing as long as the facts are as they are: a person settles it and marks it as handled.
 BY_HAND = frozenset(
     {
-        "cancelled_after_invoice", "cancelled_in_erp", "cannot_cancel", "cannot_search", "lines_cancelled",
+        "cancelled_after_invoice", "cancelled_in_erp", "cannot_cancel", "cannot_search", "has_left", "lines_cancelled",
         "linked_elsewhere", "nothing_left", "twin",
     }
 )  # fmt: skip
@@ -60,6 +60,9 @@ MEANINGS: Mapping[str, Text] = {
     "send_invoice": gettext_lazy("The channel does not have the invoice: it may hold the label back or count a delay."),
     "send_dispatch": gettext_lazy("The channel does not know that these were shipped: it may count them as late."),
     "send_delivery": gettext_lazy("The channel does not know that these were delivered: payment may come later."),
+    "cancel_sale": gettext_lazy(
+        "The channel still counts on these sales: the buyers wait for them, and their deadlines run."
+    ),
     "label": gettext_lazy(
         "The channel's labels of these sales are not here: print ours, or fetch them at the channel."
     ),
@@ -110,6 +113,11 @@ HOW: Mapping[str, Text] = {
     ),
     "not_enabled": gettext_lazy(
         "Ask the service for this permission. Until then do the step there, and mark it as handled."
+    ),
+    "has_left": gettext_lazy("It is a return now: wait for the parcel, then mark this as handled by hand."),
+    "not_cancelled": gettext_lazy(
+        "Read what the channel says. Cancel the sale there, or release the order so that it goes on; then mark this as "
+        "handled by hand."
     ),
     "lost": gettext_lazy("Try again. If the worker dies again, tell whoever runs the hub."),
     NOT_YET: gettext_lazy("The other side is not ready; it is asked again by itself. Look there if it lasts."),

@@ -51,6 +51,8 @@ class BulkTask(models.Model):
         RELEASE = "release", _("Release")
         RETRY = "retry", _("Try failed steps again")
         DISPATCH = "dispatch", _("Mark as dispatched")
+        ASSIGN = "assign", _("Say who sees to them")
+        RULE = "rule", _("Apply a rule")
         EXPORT = "export", _("File for a spreadsheet")
 
     class State(models.TextChoices):
@@ -63,7 +65,8 @@ class BulkTask(models.Model):
     # Of these the person might change orders when it was asked for; looked at again with each slice.
     sellers = models.JSONField(default=list)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
-    # "ids"; "filter" (parameters of the address); "tag", "carrier"; "format", "columns"; "language".
+    # "ids"; "filter" (parameters of the address); "tag", "carrier"; "assignee", "rule" (keys); "format", "columns";
+    # "language".
     params = models.JSONField(default=dict)
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
     # None: not counted yet.

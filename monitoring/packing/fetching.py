@@ -5,18 +5,19 @@ Fetching may move the parcel on at the channel ("printed"), so that it happens o
 
 import gzip
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from io import BytesIO
 from zipfile import BadZipFile, ZipFile
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from pypdf import PdfReader
 from pypdf.errors import PyPdfError
 
 from connectors import ledger, registry
-from connectors.contract import Capability, Label, ShipmentRef
+from connectors.contract import Capability, Label, Labels, ShipmentRef
 from connectors.failures import Category, Failure, Refusal
 from connectors.ledger import Step
 from connectors.models import Connection, Job
@@ -27,7 +28,7 @@ from monitoring.models import ChannelLabel
 from monitoring.packing.picking import TO_DISPATCH
 from orders.export import for_export, to_document
 from orders.models import Order, Shipment
-from orders.vocabulary import Logistics, ShipmentStatus, Source
+from orders.vocabulary import Logistics, OrderStatus, ShipmentStatus, Source
 
 OPERATION = "label"
 PDF, ZPL = "application/pdf", "application/zpl"
@@ -36,24 +37,22 @@ MOST_FILES = 20
 # Nobody prints it again so late, and it names the buyer.
 KEPT = timedelta(days=30)
 OVER = (ShipmentStatus.CANCELLED, ShipmentStatus.DELIVERED, ShipmentStatus.RETURNED)
+SENDING = (OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED)
+
+Labelled = Shipment | Order
+"""What a label is of: a parcel of the channel's, or the whole order, whose parcel the channel may not even have yet."""
 
 
 # --- Which parcels -------------------------------------------------------------------------------------------------
 
 
-def gives_labels(order: Order) -> bool:
-    """Whether the order's channel prints labels at all."""
-    connection: Connection | None = getattr(order.channel, "connection", None)
-    if connection is None or order.logistics in (Logistics.FULFILLED, Logistics.NONE):
-        return False
-    kind = registry.services().get(connection.kind)
-    return kind is not None and Capability.LABEL in kind.capabilities
-
-
-def parcels(order: Order) -> list[Shipment]:
-    """Those a label may be asked for: of the channel, and still to be sent or on their way."""
-    if not gives_labels(order):
+def wanted(order: Order) -> Sequence[Labelled]:
+    """What the channel may be asked a label for: still to be sent, or on its way. Nothing where our own is used."""
+    labels = _labels_for(order)
+    if labels is None:
         return []
+    if labels.of_orders:
+        return [order] if order.status in SENDING else []
     return [
         parcel
         for parcel in order.shipments.all()
@@ -61,21 +60,45 @@ def parcels(order: Order) -> list[Shipment]:
     ]
 
 
-def key_of(parcel: Shipment) -> str:
-    return f"shipment:{parcel.pk}"
+def _labels_for(order: Order) -> Labels | None:
+    """How the order's channel gives labels; None where it gives none for such an order."""
+    connection: Connection | None = getattr(order.channel, "connection", None)
+    if connection is None or order.logistics in (Logistics.FULFILLED, Logistics.NONE):
+        return None
+    kind = registry.services().get(connection.kind)
+    if kind is None or Capability.LABEL not in kind.capabilities:
+        return None
+    some = kind.labels.logistics
+    return kind.labels if not some or some.intersection(order.raw_logistics.split()) else None
+
+
+def key_of(one: Labelled) -> str:
+    return f"{'order' if isinstance(one, Order) else 'shipment'}:{one.pk}"
+
+
+def label_key(label: ChannelLabel) -> str:
+    """`key_of` what it is of."""
+    return f"order:{label.order_id}" if label.order_id else f"shipment:{label.shipment_id}"
+
+
+def labels_of(labelled: Iterable[Labelled]) -> QuerySet[ChannelLabel]:
+    ids: dict[bool, list[int]] = {True: [], False: []}
+    for one in labelled:
+        ids[isinstance(one, Order)].append(one.pk)
+    return ChannelLabel.objects.filter(Q(order__in=ids[True]) | Q(shipment__in=ids[False]))
 
 
 def ask(orders: Iterable[Order]) -> int:
     """Asks the channels for every label that is not here; one they would not give is asked for again. How many."""
-    wanted = [(order, parcel) for order in orders for parcel in parcels(order)]
-    ids = [parcel.pk for _order, parcel in wanted]
+    asked = [(order, one) for order in orders for one in wanted(order)]
+    labels = labels_of(one for _order, one in asked)
     with transaction.atomic():
-        ChannelLabel.objects.filter(shipment__in=ids).exclude(problem="").delete()
-        here = set(ChannelLabel.objects.filter(shipment__in=ids).values_list("shipment_id", flat=True))
+        labels.exclude(problem="").delete()
+        here = {label_key(label) for label in labels.only("order", "shipment")}
         steps = [
-            Step(order.channel.connection.pk, OPERATION, key_of(parcel), order.pk, URGENT_PRIORITY)
-            for order, parcel in wanted
-            if parcel.pk not in here
+            Step(order.channel.connection.pk, OPERATION, key_of(one), order.pk, URGENT_PRIORITY)
+            for order, one in asked
+            if key_of(one) not in here
         ]
         ledger.ask(steps)
     return len(steps)
@@ -85,10 +108,11 @@ def ask(orders: Iterable[Order]) -> int:
 
 
 def fetch(desk: Desk, job: Job) -> None:
-    """One parcel's label. That the channel refuses it is an answer, kept for whoever asked."""
-    parcel = Shipment.objects.filter(pk=int(job.key.partition(":")[2])).first()
+    """One label. That the channel refuses it is an answer, kept for whoever asked."""
+    kind, _colon, pk = job.key.partition(":")
     order = for_export(Order.objects.filter(jobs=job)).first()
-    if parcel is None or order is None:
+    parcel = Shipment.objects.filter(pk=int(pk)).first() if kind == "shipment" else None
+    if order is None or (kind == "shipment" and parcel is None):
         return desk.finish(job)
     try:
         if order.status not in TO_DISPATCH:
@@ -99,11 +123,14 @@ def fetch(desk: Desk, job: Job) -> None:
         if failure.category is not Category.REJECTED:
             raise
         kept = {"content_type": "", "sealed": _seal(b""), "problem": failure.message[:2000]}
-    ChannelLabel.objects.update_or_create(shipment=parcel, defaults={**kept, "fetched_at": timezone.now()})
+    of = {"order": order} if parcel is None else {"shipment": parcel}
+    ChannelLabel.objects.update_or_create(**of, defaults={**kept, "fetched_at": timezone.now()})
     return desk.finish(job)
 
 
-def _reference(parcel: Shipment) -> ShipmentRef:
+def _reference(parcel: Shipment | None) -> ShipmentRef:
+    if parcel is None:
+        return ShipmentRef("")
     names = ("external_id", "carrier", "service", "tracking_code", "tracking_url", "shipped_at", "delivered_at")
     return ShipmentRef(**{name: getattr(parcel, name) for name in names})
 

@@ -17,7 +17,7 @@ from monitoring.models import ChannelLabel
 from monitoring.packing import fetching
 from monitoring.packing.labels import own_labels, own_zpl
 from orders import doors
-from orders.models import Order, OrderEvent, Shipment
+from orders.models import Order, OrderEvent
 from orders.vocabulary import Source
 
 PRINTED, REPRINTED = "label_printed", "label_reprinted"
@@ -63,9 +63,9 @@ class Line:
 
 def lines(orders: Sequence[Order]) -> list[Line]:
     """One for each order, in this order; a fixed number of statements. `orders` come from `picking.with_parts`."""
-    wanted = {order.pk: fetching.parcels(order) for order in orders}
-    ids = [parcel.pk for parcels in wanted.values() for parcel in parcels]
-    labels = {label.shipment_id: label for label in ChannelLabel.objects.filter(shipment__in=ids)}
+    wanted = {order.pk: fetching.wanted(order) for order in orders}
+    found_labels = fetching.labels_of(one for some in wanted.values() for one in some)
+    labels = {fetching.label_key(label): label for label in found_labels}
     asked = Job.objects.filter(operation=fetching.OPERATION, order__in=[pk for pk in wanted if wanted[pk]])
     jobs = {job.key: job for job in asked.select_related("connection")}
     printed = dict(
@@ -79,16 +79,18 @@ def lines(orders: Sequence[Order]) -> list[Line]:
     return found
 
 
-def _line(order: Order, parcels: Sequence[Shipment], labels: dict[int, ChannelLabel], jobs: dict[str, Job]) -> Line:
-    if not parcels:
+def _line(
+    order: Order, wanted: Sequence[fetching.Labelled], labels: dict[str, ChannelLabel], jobs: dict[str, Job]
+) -> Line:
+    if not wanted:
         return Line(order, State.OURS)
-    mine = [labels[parcel.pk] for parcel in parcels if parcel.pk in labels]
+    keys = [fetching.key_of(one) for one in wanted]
+    mine = [labels[key] for key in keys if key in labels]
     if problem := next((label.problem for label in mine if label.problem), ""):
         return Line(order, State.REFUSED, problem=problem)
-    if len(mine) == len(parcels):
+    if len(mine) == len(keys):
         return Line(order, State.READY, mine)
-    missing = [parcel for parcel in parcels if parcel.pk not in labels]
-    job = next((jobs[key] for key in map(fetching.key_of, missing) if key in jobs), None)
+    job = next((jobs[key] for key in keys if key not in labels and key in jobs), None)
     state = _of_job(job)
     return Line(order, state, job=job, problem=job.error if job and state is not State.TO_ASK else "")
 

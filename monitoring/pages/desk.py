@@ -1,10 +1,11 @@
 """What a person does to the list of orders as a whole: views, columns, weights, and work over many of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -35,7 +36,7 @@ from monitoring.pages.shell import (
     show,
 )
 from orders import priority
-from orders.models import Order
+from orders.models import Order, Rule
 
 # Papers for the chosen orders: pages of their own.
 PAPERS = {"labels": "packing_labels", "pick_list": "pick_list"}
@@ -158,7 +159,13 @@ def bulk_ask(request: HttpRequest) -> HttpResponse:
         ids=params.get("ids", ()),
         query=request.POST.get("query", ""),
         back_to=_list(_chosen(request)),
+        people=filters.Scope(sellers).people if kind == BulkTask.Kind.ASSIGN else (),
+        rules=_rules(sellers) if kind == BulkTask.Kind.RULE else (),
     )
+
+
+def _rules(sellers: list[int]) -> QuerySet[Rule]:
+    return Rule.objects.filter(seller__in=sellers).order_by("seller", "position", "pk")
 
 
 def _papers(request: HttpRequest, name: str) -> HttpResponse:
@@ -220,7 +227,10 @@ def _which(request: HttpRequest) -> dict[str, Any]:
 
 
 def _ids(request: HttpRequest) -> list[int]:
-    values = request.POST.getlist("order")[:MOST]
+    return _numbers(request.POST.getlist("order")[:MOST])
+
+
+def _numbers(values: Iterable[str]) -> list[int]:
     return [int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 19]
 
 
@@ -230,6 +240,10 @@ def _given(request: HttpRequest, kind: str) -> dict[str, Any]:
         found["tag"] = " ".join(request.POST.get("tag", "").split())
     if kind == BulkTask.Kind.DISPATCH:
         found["carrier"] = request.POST.get("carrier", "").strip()[:120]
+    if kind == BulkTask.Kind.ASSIGN:
+        found["assignee"] = next(iter(_numbers(request.POST.getlist("assignee"))), None)
+    if kind == BulkTask.Kind.RULE:
+        found["rule"] = next(iter(_numbers(request.POST.getlist("rule"))), 0)
     if kind == BulkTask.Kind.EXPORT:
         found["format"] = files.XLSX if request.POST.get("format") == files.XLSX else files.CSV
         found["columns"] = columns.of(person(request), _chosen(request))

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.models import User
 from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -15,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from connectors.failures import Refusal
-from hub.tenancy import WRITERS, may_act
+from hub.tenancy import may_act, workers_of
 from monitoring.incidents import cure as cures
 from monitoring.incidents import deeds, groups, plan
 from monitoring.incidents.plan import Choice, Plan
@@ -125,7 +124,7 @@ def incident(request: HttpRequest, pk: int) -> HttpResponse:
         cures=history,
         seconds=LIVE if running else CALM,
         snoozes=list(SNOOZES.items()),
-        people=_people(found),
+        people=workers_of([found.seller_id]),
         can_act=may_act(request.user, found.seller),
     )
 
@@ -147,12 +146,6 @@ def _breakdown(found: Incident) -> list[tuple[str, int, str]]:
     ]
     ordered = sorted(counted, key=lambda row: (-row[1], row[0]))[:MESSAGES_SHOWN]
     return [(error, count, sku_of(found.code, error)) for error, count in ordered]
-
-
-def _people(found: Incident) -> QuerySet[User]:
-    """Who may take it: the seller's people, without those who only look."""
-    members = User.objects.filter(memberships__seller=found.seller_id, memberships__role__in=WRITERS, is_active=True)
-    return members.distinct().order_by("username")
 
 
 # --- The cure ---------------------------------------------------------------------------------------------------------
@@ -291,7 +284,7 @@ def assign(request: HttpRequest, pk: int) -> HttpResponse:
     def assigned(found: Incident) -> None:
         taker = person(request) if chosen == "me" else None
         if chosen.isdecimal() and len(chosen) < 19:
-            taker = _people(found).filter(pk=int(chosen)).first()
+            taker = workers_of([found.seller_id]).filter(pk=int(chosen)).first()
         deeds.assign(found, taker)
 
     return _deed(request, pk, assigned, _("Kept."))

@@ -12,16 +12,16 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from connectors import actions
+from connectors import actions, cancelling, planning
 from connectors.models import InboxEntry, Job
-from hub.tenancy import Permission, may_act
+from hub.tenancy import Permission, may_act, workers_of
 from monitoring import history, story
 from monitoring.pages import words
 from monitoring.pages.orders import erps_of
 from monitoring.pages.shell import action, actor, back, carry_out, cover, must_act, one, page, sees, show
 from orders import doors
 from orders.corrections import LABELS, PEOPLE, parcel
-from orders.models import Order, Shipment
+from orders.models import Order, Rule, Shipment
 from orders.tags import LOST
 from orders.vocabulary import Hold, Logistics, OrderStatus
 
@@ -32,7 +32,7 @@ INVOICED = (OrderStatus.APPROVED, OrderStatus.INVOICED, OrderStatus.SHIPPED, Ord
 
 @page
 def order(request: HttpRequest, pk: int) -> HttpResponse:
-    rows = Order.objects.select_related("channel", "seller").prefetch_related(
+    rows = Order.objects.select_related("channel__connection", "seller", "assignee").prefetch_related(
         "references", "items", "payments", "invoices", "links__connection", "events",
         Prefetch("shipments", Shipment.objects.prefetch_related("events")),
     )  # fmt: skip
@@ -71,6 +71,10 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
         can_invoice=can_act and sale.status in INVOICED and sale.logistics != Logistics.FULFILLED,
         sees_buyer=sees_buyer,
         sees_calls=sees_buyer and sees(request, Permission.MONEY, sale.seller_id),
+        people=workers_of([sale.seller_id]) if can_act else (),
+        acted=Rule.objects.filter(pk__in=sale.ruled).order_by("position", "pk") if sale.ruled else (),
+        can_cancel=can_act and cancelling.possible(sale) and not planning.being_cancelled(sale),
+        longest_reason=cancelling.LONGEST_REASON,
         can_lose=sale.status == OrderStatus.SHIPPED and LOST not in sale.tags,
         can_hold=sale.status in (OrderStatus.PENDING, OrderStatus.APPROVED)
         and sale.exported_at is None
@@ -178,9 +182,30 @@ def release(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @action
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """At its channel, which decides: the order is cancelled once the channel shows it."""
+    reason = request.POST.get("reason", "").strip()
+    done = _("The channel is asked to cancel this sale.")
+    return _deed(request, pk, lambda sale: cancelling.ask(sale, reason, actor(request)), done)
+
+
+@action
 def lost(request: HttpRequest, pk: int) -> HttpResponse:
     done = _("Declared lost: nobody waits for it any more.")
     return _deed(request, pk, lambda sale: doors.declare_lost(sale, actor(request)), done)
+
+
+@action
+def assign(request: HttpRequest, pk: int) -> HttpResponse:
+    """To a person of the seller, or to nobody."""
+    chosen = request.POST.get("person", "")
+
+    def assigned(sale: Order) -> bool:
+        known = chosen.isdecimal() and len(chosen) < 10
+        taker = workers_of([sale.seller_id]).filter(pk=int(chosen)).first() if known else None
+        return doors.assign(sale, taker, actor(request))
+
+    return _deed(request, pk, assigned, _("Kept."))
 
 
 @action

@@ -34,7 +34,7 @@ PART = "X-Part"
 # All that a row says of its order, and what it is reckoned from.
 NEEDED = (
     "seller_id", "channel_id", "external_id", "status", "payment_status", "logistics", "held", "holds",
-    "released_holds", "tags", "placed_at", "exported_at", "cancelled_at", "ship_by", "buyer_name", "buyer_key",
+    "released_holds", "tags", "boost", "placed_at", "exported_at", "cancelled_at", "ship_by", "buyer_name", "buyer_key",
     "city", "state", "currency", "total",
 )  # fmt: skip
 LINK = ("order_id", "number", "external_id")
@@ -129,6 +129,8 @@ def _read(ids: Sequence[int], shown: Sequence[str]) -> list[Order]:
 def _with_parts(rows: QuerySet[Order], shown: Sequence[str]) -> QuerySet[Order]:
     """All that a row shows of the order, and no more."""
     rows = rows.only(*NEEDED)
+    if "assignee" in shown:
+        rows = rows.select_related("assignee").only(*NEEDED, *(f"assignee__{name}" for name in words.NAMED))
     if "items" in shown:
         rows = rows.prefetch_related(Prefetch("items", OrderItem.objects.order_by("pk"), to_attr="lines"))
     if "carrier" in shown:

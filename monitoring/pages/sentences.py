@@ -60,6 +60,13 @@ TEMPLATES = (
         "The ERP has sale %(sale)s twice: as %(first)s and as %(second)s. Cancel one of them there, then mark this"
         " as handled."
     ),
+    gettext_noop("Say why the sale is cancelled."),
+    gettext_noop("This sale cannot be cancelled at its channel any more."),
+    gettext_noop("The channel is being asked to cancel this sale already."),
+    gettext_noop("The channel is being asked to cancel this sale: wait for its answer."),
+    gettext_noop("The sale has left, or is over: it cannot be cancelled any more."),
+    gettext_noop("The channel has not decided about the cancellation for a day. Look there."),
+    gettext_noop("The service handed out an address that is not followed."),
     gettext_noop("is missing"),
     gettext_noop("expected text, found %(kind)s"),
     gettext_noop("expected a number, found %(kind)s"),
@@ -194,6 +201,29 @@ TEMPLATES = (
     gettext_noop("Amazon issues the invoice of orders from its own warehouse."),
     gettext_noop("Amazon does not require the NF-e of this order."),
     gettext_noop("This connection does not send the NF-e of Self Ship orders."),
+    gettext_noop("Amazon ships this order and prints its label itself."),
+    gettext_noop("Amazon has no label for orders that your own carrier takes. Print the hub's own."),
+    gettext_noop("Amazon shows this order as %(status)s: there is nothing left to send."),
+    gettext_noop("Amazon lets this label be printed later."),
+    gettext_noop("Amazon's times for collecting have changed."),
+    gettext_noop("Amazon planned the collection and handed out no label."),
+    gettext_noop(
+        "Amazon denies planning the collection by API: the application needs the role Direct-to-Consumer Shipping."
+        " Until then, plan it and print the label in Seller Central."
+    ),
+    gettext_noop(
+        "Amazon denies this by API: the application needs the roles Direct-to-Consumer Shipping and Inventory and Order"
+        " Tracking. Until then, do it in Seller Central and mark this as handled."
+    ),
+    gettext_noop("Amazon refused the feed, as it does where a seller's account is inactive. It said: %(answer)s"),
+    gettext_noop("Amazon's report of the feed cannot be read."),
+    gettext_noop("Amazon shows this order as cancelled."),
+    gettext_noop("Amazon shows nothing of this order that is left to cancel."),
+    gettext_noop("Amazon is working on the cancellation."),
+    gettext_noop("Amazon has taken the cancellation."),
+    gettext_noop("Amazon has not cancelled the whole order. It said: %(answer)s"),
+    gettext_noop("Amazon ships this order itself: only the buyer or Amazon can cancel it."),
+    gettext_noop("Amazon shows this order as sent: it cannot be cancelled any more."),
     gettext_noop("is NON_AMAZON: sold elsewhere and only shipped by Amazon"),
     gettext_noop("is another marketplace than this connection's %(marketplace)s"),
     # Bling

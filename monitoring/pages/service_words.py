@@ -86,6 +86,28 @@ SERVICE_WORDS = (
     gettext_noop(
         "Amazon does not accept the application's client id or secret. A rotated secret has to be entered here."
     ),
+    gettext_noop("Labels"),
+    gettext_noop("PDF"),
+    gettext_noop("ZPL"),
+    gettext_noop("Of orders that Amazon's partner collects (DBA)."),
+    gettext_noop("Reason that Amazon is given for a cancellation"),
+    gettext_noop("Out of stock"),
+    gettext_noop("Nothing can be delivered to the address"),
+    gettext_noop("The buyer wants something else"),
+    gettext_noop("The buyer asked for it"),
+    gettext_noop("Wrong price"),
+    gettext_noop("One code of Amazon's for all of them. That its feed takes these codes is not sure."),
+    gettext_noop(
+        "Amazon has planned the collection of this order already, and gives its label only once. Print it in Seller "
+        "Central."
+    ),
+    gettext_noop(
+        "Amazon does not allow this in the order's present state. It plans no collection before it has accepted the "
+        "NF-e."
+    ),
+    gettext_noop("Amazon has no time left to collect this order. Plan it in Seller Central."),
+    gettext_noop("Amazon plans no collections by API in this region. Do it in Seller Central."),
+    gettext_noop("Amazon is failing at the moment."),
     gettext_noop("Amazon's quota for this operation is used up."),
     gettext_noop("Amazon refused this request."),
     gettext_noop(

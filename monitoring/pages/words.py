@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.models import AbstractUser
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -61,7 +62,7 @@ OPERATIONS = {
     "send_invoice": gettext_lazy("Send the invoice to the channel"),
     "send_dispatch": gettext_lazy("Tell the channel that it was shipped"),
     "send_delivery": gettext_lazy("Tell the channel that it was delivered"),
-    "cancel": gettext_lazy("Cancel the order in the channel"),
+    "cancel_sale": gettext_lazy("Cancel the sale at the channel"),
     "label": gettext_lazy("Get the shipping label"),
     "backfill": gettext_lazy("Read a period again"),
     "census": gettext_lazy("Read the list of sales"),
@@ -150,6 +151,7 @@ STORED = (
     gettext_noop("The service does not offer this."),
     gettext_noop("This connection's budget of calls is used up for the moment."),
     gettext_noop("The worker died each time it ran this."),
+    gettext_noop("The address that the service handed out is no longer good."),
     gettext_noop(
         "The sale was cancelled after its invoice was issued. Cancel the invoice in the ERP within the legal "
         "window, or register a return, then mark this as handled."
@@ -193,6 +195,14 @@ def payment(method: str) -> str:
 
 def category(code: str) -> str:
     return str(CATEGORIES.get(code, ""))
+
+
+# What `person` needs of an account.
+NAMED = ("username", "first_name", "last_name")
+
+
+def person(user: AbstractUser | None) -> str:
+    return (user.get_full_name() or user.get_username()) if user else ""
 
 
 def hold(code: str) -> str:

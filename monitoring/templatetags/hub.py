@@ -47,6 +47,11 @@ def category(code: str) -> str:
 
 
 @register.filter
+def person(user: Any) -> str:
+    return words.person(user)
+
+
+@register.filter
 def hold(code: str) -> str:
     return words.hold(code)
 

@@ -9,7 +9,19 @@ from orders.doors.corrections import correct, correct_dispatch, correct_invoice
 from orders.doors.deadlines import reckon_deadlines
 from orders.doors.papers import invoice_document, record_invoice, record_invoices
 from orders.doors.parcels import record_dispatch, record_dispatches, record_tracking, take_back_dispatch
-from orders.doors.people import called, correct_sku, declare_lost, hold, note, refer, release, tag, untag
+from orders.doors.people import (
+    apply_rule,
+    assign,
+    called,
+    correct_sku,
+    declare_lost,
+    hold,
+    note,
+    refer,
+    release,
+    tag,
+    untag,
+)
 from orders.doors.writing import append, append_all, together
 from orders.invoices import InvoiceRefused
 
@@ -17,6 +29,8 @@ __all__ = [
     "InvoiceRefused",
     "append",
     "append_all",
+    "apply_rule",
+    "assign",
     "called",
     "correct",
     "correct_dispatch",

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from orders import bulk
+from orders import bulk, rules
 from orders.documents import storable
 from orders.doors.writing import append, append_all, lock
-from orders.models import Order, OrderEvent, OrderItem
+from orders.models import Order, OrderEvent, OrderItem, Rule
 from orders.snapshot import SEARCH_LENGTH
 from orders.tags import LOST
 from orders.vocabulary import Hold, Source
@@ -89,6 +90,35 @@ def _retag(order: Order, name: str, own: list[str], code: str, actor: str, now: 
     order.worth = None
     order.save(update_fields=["own_tags", "tags", "worth", "changed_at"])
     append(order, code, Source.PERSON, {"tag": name}, actor, now)
+    return True
+
+
+@transaction.atomic(savepoint=False)
+def assign(order: Order, person: User | None, actor: str, now: datetime | None = None) -> bool:
+    """Who sees to it from now on; None: nobody. False if that was known."""
+    lock(order)
+    if order.assignee_id == (person.pk if person else None):
+        return False
+    order.assignee = person
+    order.save(update_fields=["assignee", "changed_at"])
+    name = person.get_full_name() or person.get_username() if person else ""
+    append(order, "assigned" if person else "unassigned", Source.PERSON, {"name": name} if name else {}, actor, now)
+    return True
+
+
+@transaction.atomic(savepoint=False)
+def apply_rule(order: Order, rule: Rule, actor: str, now: datetime | None = None) -> bool:
+    """A person lets a rule (of `Rule.objects.in_force`) act on an order that was here before it. False where it has
+    acted already, or does not match.
+    """
+    lock(order)
+    held_before = order.active_holds
+    if not rules.act([rule], order, list(order.items.all())):
+        return False
+    order.save(update_fields=[*rules.COLUMNS, "changed_at"])
+    append(order, "ruled", Source.PERSON, rules.told(rule), actor, now)
+    for hold in set(order.active_holds).difference(held_before):
+        append(order, "held", Source.HUB, {"hold": hold}, now=now)
     return True
 
 

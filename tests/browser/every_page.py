@@ -18,7 +18,7 @@ def furnish(world: World) -> None:
     from hub.models import Membership
     from hub.people import places
     from monitoring.models import Finding
-    from orders.models import Shipment
+    from orders.models import Rule, Shipment
     from tests.monitoring.world import person
 
     order = world.order("2000010000000001", held=True, holds=["fraud"])
@@ -31,6 +31,10 @@ def furnish(world: World) -> None:
     world.incident()
     world.alert()
     Finding.objects.create(seller=world.seller, connection=world.erp, order=order, kind="total_differs", key="t")
+    Rule.objects.create(
+        seller=world.seller, name="Conferir", when={"least": "1000", "states": ["SP", "RJ"]}, tags=["conferir"],
+        hold=True, boost=30, reason="Ligar para o comprador",
+    )  # fmt: skip
     person("vera", world, Membership.Role.VIEWER)
     places.invite(world.seller, "new@casa.example", "viewer", "ana")
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -181,3 +182,113 @@ def test_what_is_recorded_holds_no_secret_and_no_person(server: SimulatorServer)
     said = repr(recorded)
     assert "canary" not in said and "buyer@example.com" not in said and "39053344705" not in said
     assert "page=1" in recorded[0].url and recorded[0].status == 200
+
+
+# --- An address that a service hands out
+
+
+class Depot(Shop):
+    """Keeps a file behind a signed address, and notes what it was asked with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Request] = []
+
+    @route("GET", "/file")
+    def file(self, request: Request) -> Response:
+        self.asked.append(request)
+        if request.param("signature") != KEY:
+            return Response(403, f"<Error>{request.param('signature')}</Error>".encode())
+        return Response(200, b"the file")
+
+    @route("PUT", "/file")
+    def leave(self, request: Request) -> Response:
+        self.asked.append(request)
+        return Response(200, b"")
+
+
+KEY = "canary-signature-of-the-file"
+
+
+@pytest.fixture
+def depot() -> Iterator[SimulatorServer]:
+    with SimulatorServer(Depot()) as running:
+        yield running
+
+
+def test_a_file_is_taken_and_left_without_the_connection_s_token(depot: SimulatorServer) -> None:
+    recorded: list[Exchange] = []
+    signed = client(depot, tokens=Tokens(), record=recorded.append)
+    signed.auth = lambda token: {"Authorization": f"Bearer {token}"}
+    address = f"{depot.url}/file?signature={KEY}"
+    assert signed.handed_out("GET", address, operation="take").content == b"the file"
+    sent = {"Content-Type": "text/plain"}
+    assert signed.handed_out("PUT", address, operation="leave", data=b"lines", headers=sent).status == 200
+    taken, left = depot.simulator.asked  # type: ignore[attr-defined]
+    assert "authorization" not in {*taken.headers, *left.headers}
+    assert (left.body, left.headers["content-type"], left.param("signature")) == (b"lines", "text/plain", KEY)
+    assert [one.url for one in recorded] == [f"{depot.url}/file"] * 2
+    assert "canary" not in repr(recorded) and recorded[1].request_body == "lines"
+
+
+def test_an_address_that_has_died_is_no_matter_of_sign_in(depot: SimulatorServer) -> None:
+    recorded: list[Exchange] = []
+    calling = client(depot, record=recorded.append)
+    died = failure(
+        calling.handed_out, "GET", f"{depot.url}/file?signature=canary-of-yesterday", operation="take", unrecorded=True
+    )
+    assert died.category is Category.TRANSIENT and "no longer good" in died.message
+    died = failure(calling.handed_out, "GET", f"{depot.url}/file?signature=canary-of-yesterday", operation="take")
+    # The host repeats the signature in its answer.
+    assert "canary" not in f"{died} {recorded!r}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://files.example/label?k=1",
+        "https://files.example:8443/label",
+        "https://somebody:secret@files.example/label",
+        "https:///label",
+        "https://[/label",
+        "https://files.example:x/label",
+        "ftp://files.example/label",
+        "file:///etc/passwd",
+        "/label",
+        "",
+    ],
+)
+def test_where_a_service_may_not_send_us(depot: SimulatorServer, address: str) -> None:
+    recorded: list[Exchange] = []
+    calling = client(depot, allow_private=False, record=recorded.append)
+    refused = failure(calling.handed_out, "GET", address, operation="take")
+    assert (refused.category, refused.code) == (Category.REJECTED, "handed_out")
+    assert not recorded
+
+
+def test_a_name_that_leads_into_the_house_is_not_followed(depot: SimulatorServer) -> None:
+    """Judged at the socket, where nothing that the name said counts any more."""
+    calling = client(depot, allow_private=False)
+    calling._followed = urlsplit  # type: ignore[method-assign, assignment]
+    for name in ("127.0.0.1", "localhost"):
+        address = f"{depot.url.replace('127.0.0.1', name)}/file?signature={KEY}"
+        refused = failure(calling.handed_out, "GET", address, operation="take")
+        assert refused.code == "private_address" and KEY not in str(refused)
+    assert not depot.simulator.asked  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["redirect", "huge"])
+def test_a_file_comes_from_its_address_alone_and_is_no_flood(depot: SimulatorServer, kind: str) -> None:
+    misbehave(depot, kind)
+    stopped = failure(client(depot).handed_out, "GET", f"{depot.url}/file?signature={KEY}", operation="take")
+    assert stopped.category is Category.TRANSIENT
+    assert stopped.code == ("too_large" if kind == "huge" else "302")
+
+
+def test_a_call_may_bring_another_token_than_the_connection_s(server: SimulatorServer) -> None:
+    tokens = Tokens()
+    signed = client(server, tokens=tokens)
+    signed.auth = lambda token: {"Authorization": f"Bearer {token}"}
+    assert signed.get("/orders", operation="list", token="fresh").status == 200  # noqa: S106
+    assert failure(signed.get, "/orders", operation="list", token="other").status == 401  # noqa: S106
+    assert not tokens.renewed

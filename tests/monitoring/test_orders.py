@@ -76,7 +76,7 @@ def test_a_page_costs_the_same_for_one_order_and_for_fifty(
 ) -> None:
     for number in range(60):
         world.export_job(world.order(str(number)))
-    with django_assert_max_num_queries(16):  # type: ignore[attr-defined]
+    with django_assert_max_num_queries(17):  # type: ignore[attr-defined]
         answer = owner.get("/orders/")
     assert len(answer.context["rows"]) == page.PER_PAGE
     assert len(numbers(owner, "page=3")) == 10

@@ -16,7 +16,7 @@ from hub.people import places
 from hub.tenancy import sellers_of
 from monitoring import urls
 from monitoring.models import Alert, AlertRule, BulkTask, Delivery, Destination, Finding, Incident, SavedView
-from orders.models import Order, OrderItem, Shipment
+from orders.models import Order, OrderItem, Rule, Shipment
 from tests.monitoring.world import World, browser_of, person, text_of
 
 OPEN_TO_ALL = {
@@ -41,6 +41,8 @@ OWN_LISTS = {
     "account_alerts",
     "header",
     "add_rule",
+    "automations",
+    "automation_add",
     "add_destination",
     "reports",
     "report",
@@ -82,7 +84,7 @@ ROWS: dict[str, Any] = {
     "membership": Membership, "people": Seller, "invitation": Invitation, "session": SignIn, "finding": Finding,
     "repairs": Seller,
     "view": SavedView, "bulk": BulkTask, "seller": Seller,
-    "setup": Seller, "item": OrderItem, "parcel": Shipment,
+    "setup": Seller, "item": OrderItem, "parcel": Shipment, "automation": Rule,
 }  # fmt: skip
 # What an address with a name is about.
 NAMED = {"connect": "bling", "report": "rejected", "report_export": "untransmitted", "insights_export": "channels"}
@@ -115,6 +117,7 @@ def fill(world: World) -> None:
     world.alert()
     olga = person("olga", world)
     browser_of(olga)
+    Rule.objects.create(seller=world.seller, name="SECRET-ORDER", when={"least": "1"}, hold=True)
     SavedView.objects.create(person=olga, shared_with=world.seller, name="SECRET-ORDER")
     BulkTask.objects.create(person=olga, sellers=[world.seller.pk], kind="hold", params={"ids": [order.pk]})
     Finding.objects.create(seller=world.seller, connection=world.erp, order=order, kind="total_differs", key="t")

@@ -50,9 +50,9 @@ def test_a_document_becomes_an_order_with_all_its_parts() -> None:
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite splits statements by its parameter limit")
-def test_a_page_is_seven_statements_whatever_its_size() -> None:
-    assert len(statements(channel(), page(3))) == 7
-    assert len(statements(channel(), page(200))) == 7
+def test_a_page_is_eight_statements_whatever_its_size() -> None:
+    assert len(statements(channel(), page(3))) == 8
+    assert len(statements(channel(), page(200))) == 8
 
 
 def test_a_page_without_news_is_one_statement() -> None:

@@ -70,7 +70,7 @@ def test_the_database_sorts_by_what_the_parts_add_up_to(three: list[Order]) -> N
     assert [earlier.get(order.pk, 0) for order in three] == [0, 0, 1]
     for order in rows:
         reasons = priority.explain(order, now, pieces[order.pk], earlier.get(order.pk, 0), usual)
-        assert abs(priority.score(reasons) - order.score) < 1.5
+        assert abs(priority.score(reasons, 0) - order.score) < 1.5
 
 
 def test_only_open_orders_are_weighed_and_a_change_weighs_anew(three: list[Order]) -> None:

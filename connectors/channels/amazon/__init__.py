@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from connectors.contract import Capability, Field, Rate, Role, Service
+from connectors.contract import Capability, Field, Labels, Rate, Role, Service
 from connectors.failures import Category, FailureTable, Fault, Verdict
 
 _REAUTHORISE = (
@@ -12,6 +12,13 @@ _APPLICATION = "Amazon does not accept the application's client id or secret. A 
 _ROLE = (
     "Amazon denies this. The application lacks a role for it, the API is not enabled for the application, or the "
     "seller has withdrawn the authorisation."
+)
+_PLANNED = (
+    "Amazon has planned the collection of this order already, and gives its label only once. Print it in Seller "
+    "Central."
+)
+_STATE = (
+    "Amazon does not allow this in the order's present state. It plans no collection before it has accepted the NF-e."
 )
 
 SERVICE = Service(
@@ -28,6 +35,8 @@ SERVICE = Service(
             Capability.CENSUS,
             Capability.SEND_INVOICE,
             Capability.SEND_DISPATCH,
+            Capability.CANCEL,
+            Capability.LABEL,
             Capability.CONSENT,
             Capability.REFRESH,
             Capability.CHECK,
@@ -78,6 +87,28 @@ SERVICE = Service(
             required=False,
             help="Amazon requires one with every shipment.",
         ),
+        Field(
+            "label_format",
+            "Labels",
+            required=False,
+            default="pdf",
+            choices=(("pdf", "PDF"), ("zpl", "ZPL")),
+            help="Of orders that Amazon's partner collects (DBA).",
+        ),
+        Field(
+            "cancel_reason",
+            "Reason that Amazon is given for a cancellation",
+            required=False,
+            default="NoInventory",
+            choices=(
+                ("NoInventory", "Out of stock"),
+                ("ShippingAddressUndeliverable", "Nothing can be delivered to the address"),
+                ("CustomerExchange", "The buyer wants something else"),
+                ("BuyerCanceled", "The buyer asked for it"),
+                ("PricingError", "Wrong price"),
+            ),
+            help="One code of Amazon's for all of them. That its feed takes these codes is not sure.",
+        ),
         Field("poll_seconds", "Seconds between two polls", required=False, default="180"),
     ),
     hosts={
@@ -93,6 +124,12 @@ SERVICE = Service(
         Rate(1.133, 25, ("getInvoiceStatus",)),
         Rate(1.133, 25, ("submitShipmentInvoice",)),
         Rate(1.133, 25, ("getShipmentInvoiceStatus",)),
+        Rate(1, 10, ("createRestrictedDataToken",)),
+        Rate(1, 5, ("createScheduledPackageBulk",)),
+        Rate(0.5, 15, ("createFeedDocument",)),
+        Rate(0.0083, 15, ("createFeed",)),
+        Rate(2, 15, ("getFeed",)),
+        Rate(0.0222, 10, ("getFeedDocument",)),
     ),
     failures=FailureTable(
         by_code={
@@ -100,6 +137,16 @@ SERVICE = Service(
             "invalid_client": Verdict(Category.AUTH, _APPLICATION),
             "unauthorized_client": Verdict(Category.AUTH, _APPLICATION),
             "invalid_scope": Verdict(Category.AUTH, _APPLICATION),
+            # Of planning a collection: said of a whole call, and of one order in it.
+            "ScheduledPackageAlreadyExists": Verdict(Category.REJECTED, _PLANNED),
+            "InvalidOrderState": Verdict(Category.REJECTED, _STATE),
+            "TimeSlotNotAvailable": Verdict(
+                Category.REJECTED, "Amazon has no time left to collect this order. Plan it in Seller Central."
+            ),
+            "RegionNotSupported": Verdict(
+                Category.REJECTED, "Amazon plans no collections by API in this region. Do it in Seller Central."
+            ),
+            "InternalServerError": Verdict(Category.TRANSIENT, "Amazon is failing at the moment."),
             "QuotaExceeded": Verdict(Category.RATE_LIMITED, "Amazon's quota for this operation is used up."),
         },
         by_status={
@@ -115,9 +162,12 @@ SERVICE = Service(
     # One search per 179 seconds is all Amazon grants for good.
     poll_seconds=180,
     max_parallel=4,
+    labels=Labels(frozenset({"DELIVERY_BY_AMAZON", "AMAZON_EASY_SHIP"}), of_orders=True),
     # Each year the seller has to authorise a public application anew; ordinary renewals do not change that.
     account_key="selling_partner_id",
     consent=timedelta(days=365),
-    redact=frozenset({"buyerEmail", "buyerName", "phone", "taxRegistrationNumber", "invoiceContent", "InvoiceContent"}),
+    redact=frozenset(
+        {"buyerEmail", "buyerName", "phone", "taxRegistrationNumber", "invoiceContent", "url", "printableDocumentsUrl"}
+    ),
     docs="https://developer-docs.amazon.com/sp-api/docs/orders-api",
 )

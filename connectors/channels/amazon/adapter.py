@@ -1,4 +1,4 @@
-"""Amazon's endpoints: search, read, confirm a shipment. Facts: Selling Partner API models of 2026-08.
+"""Amazon's endpoints: searching and reading here, all else in rooms of its own. Facts: the vendor's models of 2026-08.
 
 One search a listed order: `includedData` asks for everything at once, since a second call per order would not fit
 Amazon's quota (one search in 179 seconds, a hundred orders each).
@@ -11,8 +11,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from connectors.channels.amazon import auth, census, dispatch, invoices
-from connectors.contract import Account, CensusPage, Change, Credentials, Cursor, Page, Receipt, ShipmentRef, Window
+from connectors.channels.amazon import auth, cancelling, census, dispatch, invoices, labels
+from connectors.contract import (
+    Account,
+    CensusPage,
+    Change,
+    Credentials,
+    Cursor,
+    Label,
+    Page,
+    Receipt,
+    ShipmentRef,
+    Window,
+)
 from connectors.failures import Category, Failure
 from connectors.http import Answer, Client
 from connectors.reading import Reader
@@ -33,7 +44,9 @@ YOUNGEST_BEFORE = timedelta(minutes=3)
 
 
 class Amazon:
-    """Settings: `marketplace_id`, `start_at`, `included_data`, and those of `invoices` and `dispatch`."""
+    """Settings: `marketplace_id`, `start_at`, `included_data`, and those of `invoices`, `dispatch`, `labels` (its
+    format), `cancelling` (the reason) and `feeds`.
+    """
 
     def __init__(self, account: Account, http: Client) -> None:
         self.account = account
@@ -164,6 +177,12 @@ class Amazon:
 
     def send_dispatch(self, order: OrderDocument, shipment: ShipmentRef) -> Receipt:
         return dispatch.send(self, order, shipment)
+
+    def cancel(self, order: OrderDocument, reason: str, under_way: str = "") -> Receipt:
+        return cancelling.cancel(self, order, under_way)
+
+    def label(self, order: OrderDocument, shipment: ShipmentRef) -> Label:
+        return labels.fetch(self, order)
 
     # --- Calling
 

@@ -1,12 +1,13 @@
 """Login with Amazon: OAuth 2.0 tokens. The refresh token stays the same until the seller authorises again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from connectors.contract import Account, Credentials
-from connectors.failures import Failure
+from connectors.failures import Category, Failure, Fault
 from connectors.http import Client
 
 T = TypeVar("T")
@@ -83,6 +84,19 @@ def _tokens(account: Account, http: Client, form: Mapping[str, str]) -> Credenti
         "refresh_token": answer.text("refresh_token", str(held.get("refresh_token", ""))),
         "expires_at": dies.isoformat(),
     }
+
+
+@contextmanager
+def not_enabled(sentence: str) -> Iterator[None]:
+    """Around a call that needs more than reading orders: one API that Amazon has not enabled must not stop the
+    connection's orders, as a lost sign-in would. `sentence` says what to do.
+    """
+    try:
+        yield
+    except Failure as failure:
+        if failure.status != 403:
+            raise
+        raise Failure(Category.REJECTED, sentence, code="not_enabled", status=403, fault=Fault.SELLER) from failure
 
 
 class Renewal:

@@ -20,8 +20,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
+from connectors.channels.amazon import auth
 from connectors.contract import Outcome, Receipt, ShipmentRef
-from connectors.failures import Category, Failure, Fault, NotYet, Refusal
+from connectors.failures import Failure, NotYet, Refusal
 from connectors.http import Answer
 from orders.documents import InvoiceDocument, OrderDocument
 from orders.vocabulary import Logistics
@@ -143,18 +144,14 @@ def _called(
 ) -> Answer | None:
     """The answer; None when Amazon knows no invoice there, which it says as 404 or as 400 EntityNotFound."""
     try:
-        return adapter.call(
-            lambda: adapter.http.request(
-                method, path, operation=operation, params=params, json=json, effect=method == "POST"
-            ),
-            operation,
-        )
+        with auth.not_enabled(NOT_ENABLED):
+            return adapter.call(
+                lambda: adapter.http.request(
+                    method, path, operation=operation, params=params, json=json, effect=method == "POST"
+                ),
+                operation,
+            )
     except Failure as failure:
-        if failure.status == 403:
-            # One API that is not enabled must not stop the connection's orders.
-            raise Failure(
-                Category.REJECTED, NOT_ENABLED, code="not_enabled", status=403, fault=Fault.SELLER
-            ) from failure
         if method == "GET" and (failure.status == 404 or failure.code == "EntityNotFound"):
             return None
         raise

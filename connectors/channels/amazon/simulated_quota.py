@@ -16,6 +16,12 @@ LIMITS = {
     "getInvoiceStatus": (1.133, 25),
     "submitShipmentInvoice": (1.133, 25),
     "getShipmentInvoiceStatus": (1.133, 25),
+    "createRestrictedDataToken": (1.0, 10),
+    "createScheduledPackageBulk": (1.0, 5),
+    "createFeedDocument": (0.5, 15),
+    "createFeed": (0.0083, 15),
+    "getFeed": (2.0, 15),
+    "getFeedDocument": (0.0222, 10),
 }
 
 

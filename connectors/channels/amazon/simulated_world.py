@@ -19,7 +19,8 @@ PROGRAMS = ("SELF_SHIP", "SELF_SHIP", "SELF_SHIP", "DBA", "DBA", "FBA")
 
 class AmazonWorld(Simulator):
     """Options: `limits` enforces the quotas; `validate_after` seconds until an NF-e is accepted; `collect_after`
-    seconds until Amazon's partner has fetched an invoiced DBA order (None: never); `onsite` makes FBA orders Onsite.
+    seconds until Amazon's partner has fetched an invoiced DBA order (None: never); `onsite` makes FBA orders Onsite;
+    `feed_after` seconds until a feed is done.
     """
 
     kind = "amazon"
@@ -34,12 +35,14 @@ class AmazonWorld(Simulator):
         validate_after: float = 0.0,
         collect_after: float | None = None,
         onsite: bool = False,
+        feed_after: float = 0.0,
     ) -> None:
         super().__init__(seed=seed, delay=delay)
         self.limits = limits
         self.validate_after = validate_after
         self.collect_after = collect_after
         self.onsite = onsite
+        self.feed_after = feed_after
         self.redirect_uri = ""
         self.serial = 0
         self.sales: dict[str, Sale] = {}
@@ -101,15 +104,13 @@ class AmazonWorld(Simulator):
         with self.lock:
             return {order_id: summary(sale) for order_id, sale in self.sales.items()}
 
-    def cancel(self, external_id: str) -> None:
-        """By the buyer or Amazon, as a whole."""
+    def cancel(self, external_id: str, by: str = "BUYER", reason: str = "Comprado por engano") -> None:
+        """By the buyer, the seller (MERCHANT) or Amazon, as a whole."""
         with self.lock:
             sale = self.sales[external_id]
             sale.status = "CANCELLED"
             for item in sale.raw["orderItems"]:
-                item["cancellation"] = {
-                    "cancellationExecution": {"cancelledBy": "BUYER", "cancelReason": "Comprado por engano"}
-                }
+                item["cancellation"] = {"cancellationExecution": {"cancelledBy": by, "cancelReason": reason}}
                 item["fulfillment"] = {"quantityFulfilled": 0, "quantityUnfulfilled": 0}
             self._touch(sale)
 
@@ -188,26 +189,31 @@ class AmazonWorld(Simulator):
             heapq.heappush(self.later, (time.monotonic() + self.collect_after, str(sale.raw["orderId"])))
 
     def _collect(self, sale: Sale) -> None:
+        package = sale.packages[0] if sale.packages else self._plan(sale)
+        for item in sale.raw["orderItems"]:
+            count = item["fulfillment"]["quantityUnfulfilled"]
+            item["fulfillment"] = {"quantityFulfilled": count, "quantityUnfulfilled": 0}
+        package["packageStatus"] = {"status": "IN_TRANSIT", "detailedStatus": "PICKED_UP"}
+        package["shipTime"] = self._now()
+        sale.status = "SHIPPED"
+        self._touch(sale)
+
+    def _plan(self, sale: Sale) -> dict[str, Any]:
+        """A parcel that Amazon's partner is to fetch."""
         items = [
             {"orderItemId": item["orderItemId"], "quantity": item["fulfillment"]["quantityUnfulfilled"]}
             for item in sale.raw["orderItems"]
         ]
-        for item in sale.raw["orderItems"]:
-            count = item["fulfillment"]["quantityUnfulfilled"]
-            item["fulfillment"] = {"quantityFulfilled": count, "quantityUnfulfilled": 0}
-        sale.packages.append(
-            {
-                "packageReferenceId": "1",
-                "createdTime": self._now(),
-                "packageStatus": {"status": "IN_TRANSIT", "detailedStatus": "PICKED_UP"},
-                "carrier": "Amazon Logistics",
-                "trackingNumber": f"TBR{digits(self.random, 9)}",
-                "shipTime": self._now(),
-                "packageItems": items,
-            }
-        )
-        sale.status = "SHIPPED"
-        self._touch(sale)
+        package = {
+            "packageReferenceId": "1",
+            "createdTime": self._now(),
+            "packageStatus": {"status": "PENDING", "detailedStatus": "PENDING_PICK_UP"},
+            "carrier": "Amazon Logistics",
+            "trackingNumber": f"TBR{digits(self.random, 9)}",
+            "packageItems": items,
+        }
+        sale.packages.append(package)
+        return package
 
     def _now(self) -> str:
         return stamp(datetime.now(UTC))

@@ -1,4 +1,5 @@
 """A Brazilian seller's Amazon: LWA, Orders 2026-01-01, confirmShipment v0, Delivery-by-Amazon and Shipment Invoicing.
+Easy Ship and feeds are in rooms of their own.
 
 Built from the service's documentation alone. Pushes do not exist here: Amazon delivers to SQS only.
 """
@@ -16,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from connectors.channels.amazon.simulated_easy_ship import EasyShip
+from connectors.channels.amazon.simulated_feeds import Feeds
 from connectors.channels.amazon.simulated_quota import Refused, operation
 from connectors.channels.amazon.simulated_requests import (
     check_package,
@@ -32,7 +35,7 @@ from connectors.channels.amazon.simulated_requests import (
     shown,
 )
 from connectors.channels.amazon.simulated_sale import MARKETPLACE, Invoice, Sale, digits
-from connectors.channels.amazon.simulated_world import TOKEN_SECONDS, AmazonWorld
+from connectors.channels.amazon.simulated_world import TOKEN_SECONDS
 from connectors.simulation.server import Request, Response, route
 
 SEARCH = "/orders/2026-01-01/orders"
@@ -40,7 +43,7 @@ PAGE_TOKEN_LIFE = timedelta(hours=24)
 MOST_EDITS = 5
 
 
-class AmazonSimulator(AmazonWorld):
+class AmazonSimulator(EasyShip, Feeds):
     """The endpoints; its options are the world's."""
 
     # --- Login with Amazon
@@ -85,6 +88,8 @@ class AmazonSimulator(AmazonWorld):
         dies = self.tokens.get(request.headers.get("x-amz-access-token", ""))
         if "x-amz-access-token" not in request.headers:
             raise Refused(401, "Unauthorized", "Access to requested resource is denied.")
+        if self.restricted_for(request):
+            return
         if dies is None or dies < time.monotonic():
             raise Refused(403, "Unauthorized", "The access token you provided has expired.")
 

@@ -129,7 +129,7 @@ class MercadoLivre:
             return self._close(order)
         return self._report(order, shipment, "delivered", shipment.delivered_at)
 
-    def cancel(self, order: OrderDocument, reason: str) -> Receipt:
+    def cancel(self, order: OrderDocument, reason: str, under_way: str = "") -> Receipt:
         """Each order of the pack once; a second feedback is refused, so what is there already is read then."""
         feedback = {
             "fulfilled": False,

@@ -30,6 +30,8 @@ PAGES: dict[str, tuple[str, str]] = {
     "setup": ("/setup/", ""),
     "orders": ("/orders/", ""),
     "order": ("/orders/", "table a[href^='/orders/']"),
+    "rules": ("/orders/rules/", ""),
+    "rule": ("/orders/rules/add/", ""),
     "packing": ("/packing/", ""),
     "pick-list": ("/packing/pick-list/", ""),
     "scan": ("/scan/", ""),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.channels.amazon import auth, dispatch, invoices
+from connectors.channels.amazon import auth, dispatch, invoices, labels
 from connectors.channels.amazon.mapping import order
 from connectors.channels.amazon.simulator import AmazonSimulator
 from connectors.contract import Outcome, ShipmentRef, Window
@@ -31,6 +31,7 @@ ORDERS = "orders_2026-01-01.json"
 ORDERS_V0 = "ordersV0.json"
 DELIVERY = "deliveryShipmentInvoiceV2022-07-01.json"
 ONSITE = "shipmentInvoicingV0.json"
+TOKENS = "tokens_2021-03-01.json"
 # Answers made up at random from the schema.
 RANDOM_ANSWERS = 8
 ORDERS_THAT_FIT = 100
@@ -132,6 +133,12 @@ def test_confirming_a_parcel(servers: Servers) -> None:
     receipt = dispatch.send(between.adapter, order(raw, {}), PARCEL)
     assert (receipt.outcome, receipt.external_id) == (Outcome.ACCEPTED, "2")
     assert [one.status for one in between.exchanges] == [204]
+
+
+def test_asking_for_a_restricted_token(servers: Servers) -> None:
+    between = servers.wire(TOKENS)
+    assert labels._restricted_token(between.adapter)
+    assert [one.status for one in between.exchanges] == [200]
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429, 500, 503])
@@ -304,6 +311,15 @@ def test_our_simulators_answers_fit_the_model() -> None:
         simulator.cancel_line(placed[21])
         simulator.request_cancel(placed[22])
         simulator.deliver(placed[0])
+        [planned, cancelled] = simulator.place(2, program="DBA")
+        simulator.open_labels_at(planned, now())
+        simulator.collect_after = None
+        between.adapter.send_invoice(between.order(planned), INVOICE, ShipmentRef(""))
+        between.adapter.label(between.order(planned), ShipmentRef(""))
+        begun = between.adapter.cancel(between.order(cancelled), "")
+        between.adapter.cancel(between.order(cancelled), "", begun.external_id)
+        [token] = between.calls("createRestrictedDataToken")
+        jsonschema.validate(parse_json(token.response_body), strict(TOKENS, "CreateRestrictedDataTokenResponse"))
         for one in between.calls("getInvoiceStatus"):
             jsonschema.validate(parse_json(one.response_body), strict(DELIVERY, "GetInvoiceStatusResponse"))
         found = between.adapter._search({"lastUpdatedAfter": "2026-01-01T00:00:00Z"}, "", between.adapter.included)
