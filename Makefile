@@ -34,7 +34,7 @@ test: check
 	$(IN) -m pytest -n 2 --ignore tests/real
 
 test-real: $(VENV)/.test
-	$(IN) -m pytest -q tests/real
+	$(IN) -m pytest -q -n 2 --dist loadfile tests/real
 
 test-sqlite: $(VENV)/.test
 	TEST_DATABASE=sqlite $(IN) -m pytest -q -m "not real" --ignore tests/browser --ignore tests/connectors/channels \

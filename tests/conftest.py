@@ -53,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "hub.settings"
     # pytest-django takes over only where the settings have been read.
     assert django_settings.INSTALLED_APPS
+    # How slowly a password is checked is Django's, and takes a third of a second each time.
+    django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     _refuse_the_internet()
 
 
