@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import TypeVar
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AbstractUser, AnonymousUser, User
 from django.db.models import Model, QuerySet
 
 from hub.models import Membership, Seller
@@ -72,6 +72,10 @@ def may(user: User | AnonymousUser, seller: Seller, permission: Permission) -> b
         return True
     place = Membership.objects.filter(user=user, seller=seller).first()
     return place is not None and allows(place, permission)
+
+
+def name_of(person: AbstractUser) -> str:
+    return person.get_full_name() or person.get_username()
 
 
 def workers_of(sellers: Iterable[int]) -> QuerySet[User]:

@@ -240,6 +240,8 @@ class Rule(models.Model):
     reason = models.CharField(max_length=200, blank=True)
     boost = models.SmallIntegerField(default=0)
     assignee = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    # Of those that `in_force` gave.
+    assignable: bool
 
     objects = RuleQuerySet.as_manager()
 

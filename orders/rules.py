@@ -123,7 +123,7 @@ def _apply(rule: Rule, order: Order) -> None:
     order.own_tags = list(dict.fromkeys((*order.own_tags, *rule.tags)))
     order.tags = list(dict.fromkeys((*order.tags, *rule.tags)))
     order.boost = order.boost or rule.boost
-    if order.assignee_id is None and rule.assignable:  # type: ignore[attr-defined]
+    if order.assignee_id is None and rule.assignable:
         order.assignee_id = rule.assignee_id
     order.worth = None
     if rule.hold and order.exported_at is None and order.status != OrderStatus.INVOICED:

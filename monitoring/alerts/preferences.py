@@ -15,6 +15,7 @@ from django.utils.translation import get_language
 from hub import vault
 from hub.models import Membership, Seller
 from hub.people import sight
+from hub.tenancy import name_of
 from monitoring.models import Alert, AlertPreference, AlertRule, Destination
 
 Kind = AlertRule.Kind
@@ -58,7 +59,7 @@ def whole(role: str, chosen: Ways | None) -> dict[str, str]:
 def choose(place: Membership, ways: Ways) -> Destination:
     """From now on this person is told so; e-mail comes in the language they use at the moment."""
     AlertPreference.objects.update_or_create(place=place, defaults={"ways": dict(ways)})
-    known = {"name": (place.user.get_full_name() or place.user.get_username())[:80], "language": get_language()}
+    known = {"name": name_of(place.user)[:80], "language": get_language()}
     new = {"seller": place.seller, "kind": Destination.Kind.EMAIL, "sealed": vault.seal({"to": ""})}
     made, _new = Destination.objects.update_or_create(place=place, defaults=known, create_defaults={**known, **new})
     return made

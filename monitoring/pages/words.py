@@ -15,6 +15,7 @@ from connectors.contract import Capability
 from connectors.failures import Category
 from connectors.models import Connection, Credential, InboxEntry, Job, Link
 from connectors.registry import services
+from hub.tenancy import name_of
 from monitoring.pages import sentences
 from monitoring.transmission import Obstacle, Standing, standing
 from orders.models import Order
@@ -202,7 +203,7 @@ NAMED = ("username", "first_name", "last_name")
 
 
 def person(user: AbstractUser | None) -> str:
-    return (user.get_full_name() or user.get_username()) if user else ""
+    return name_of(user) if user else ""
 
 
 def hold(code: str) -> str:

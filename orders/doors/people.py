@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from hub.tenancy import name_of
 from orders import bulk, rules
 from orders.documents import storable
 from orders.doors.writing import append, append_all, lock
@@ -101,8 +102,8 @@ def assign(order: Order, person: User | None, actor: str, now: datetime | None =
         return False
     order.assignee = person
     order.save(update_fields=["assignee", "changed_at"])
-    name = person.get_full_name() or person.get_username() if person else ""
-    append(order, "assigned" if person else "unassigned", Source.PERSON, {"name": name} if name else {}, actor, now)
+    told = {"name": name_of(person)} if person else {}
+    append(order, "assigned" if person else "unassigned", Source.PERSON, told, actor, now)
     return True
 
 

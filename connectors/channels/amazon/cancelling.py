@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from connectors.channels.amazon import feeds, mapping
+from connectors.channels.amazon.dispatch import NEEDED, unfulfilled
 from connectors.contract import Outcome, Receipt
 from connectors.failures import Refusal
 from connectors.reading import Reader
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 FEED = "POST_FLAT_FILE_ORDER_ACKNOWLEDGEMENT_DATA"
 HEAD = ("order-id", "cancellation-reason-code", "amazon-order-item-code")
-NEEDED = "FULFILLMENT,PACKAGES,CANCELLATION"
 REASON = "NoInventory"
 CANCELLED = Receipt(Outcome.ALREADY, "Amazon shows this order as cancelled.")
 
@@ -58,9 +58,7 @@ def _has_left(package: Reader) -> bool:
 
 def _live(now: Reader) -> Iterator[str]:
     for item in now.list("orderItems"):
-        fulfillment, ordered = item.maybe("fulfillment"), item.integer("quantityOrdered")
-        left = fulfillment.integer("quantityUnfulfilled", ordered - fulfillment.integer("quantityFulfilled", 0))
-        if left > 0 and not item.has("cancellation.cancellationExecution"):
+        if unfulfilled(item) > 0 and not item.has("cancellation.cancellationExecution"):
             yield item.text("orderItemId")
 
 

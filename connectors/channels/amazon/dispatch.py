@@ -81,9 +81,7 @@ def _package(adapter: "Amazon", now: Reader, shipment: ShipmentRef) -> dict[str,
 def _left(items: Iterable[Reader]) -> Iterable[dict[str, Any]]:
     """What Amazon itself still waits for."""
     for item in items:
-        ordered = item.integer("quantityOrdered")
-        fulfillment = item.maybe("fulfillment")
-        left = fulfillment.integer("quantityUnfulfilled", ordered - fulfillment.integer("quantityFulfilled", 0))
+        left = unfulfilled(item)
         if left <= 0 or (not item.has("fulfillment") and item.has("cancellation.cancellationExecution")):
             continue
         if "TRANSPARENCY" in item.words("programs"):
@@ -93,6 +91,12 @@ def _left(items: Iterable[Reader]) -> Iterable[dict[str, Any]]:
                 code="transparency",
             )
         yield {"orderItemId": item.text("orderItemId"), "quantity": left}
+
+
+def unfulfilled(item: Reader) -> int:
+    """How many of a line Amazon itself still waits for."""
+    ordered, fulfillment = item.integer("quantityOrdered"), item.maybe("fulfillment")
+    return fulfillment.integer("quantityUnfulfilled", ordered - fulfillment.integer("quantityFulfilled", 0))
 
 
 def _next_reference(packages: Iterable[Reader]) -> str:
